@@ -1,0 +1,60 @@
+/**
+ * What the daemon says of itself: `status --json` and `GET /api/status` are this, to the letter.
+ */
+import type { LocalDate } from './time.ts';
+
+export interface Status {
+  readonly version: string;
+  /** Whole seconds since the daemon was ready. */
+  readonly uptime_s: number;
+  readonly health: 'ok' | 'degraded';
+  /** Why it is degraded, in sentences for a person; empty where all is well. */
+  readonly problems: readonly string[];
+  readonly exist: {
+    readonly url: string;
+    /** `starting` before the first answer; `paused`: rate limit or back-off; `held`: only the user can help. */
+    readonly state: 'starting' | 'ok' | 'paused' | 'held';
+    readonly detail: string | null;
+    /** ISO 8601 with zone, or null where no call has succeeded yet. */
+    readonly last_success: string | null;
+    readonly last_flush: string | null;
+    readonly next_flush: string | null;
+    /** Calls left in the hour that ends now. */
+    readonly calls_left: number;
+  };
+  readonly broker: {
+    readonly listening: readonly string[];
+    readonly clients: number;
+  } | null;
+  readonly queue: {
+    readonly pending_items: number;
+    readonly in_flight_items: number;
+    readonly unknown_items: number;
+    readonly conflict_items: number;
+    readonly refused_items: number;
+  };
+  readonly readings: {
+    readonly accepted: number;
+    readonly ignored: number;
+    readonly refused: number;
+    readonly duplicates: number;
+  };
+  /** The last refused readings, newest first, at most 20. */
+  readonly refused_readings: readonly {
+    readonly at: string;
+    readonly topic: string;
+    readonly reason: string;
+    /** At most 200 characters of the payload. */
+    readonly payload: string;
+  }[];
+  /** Items only the user can settle. */
+  readonly held: readonly { readonly attribute: string; readonly day: LocalDate; readonly state: 'conflict' | 'refused'; readonly reason: string }[];
+  readonly today: readonly {
+    readonly attribute: string;
+    readonly day: LocalDate;
+    /** What the sensors said. Numbers; text for attributes of type text. */
+    readonly total: number | string;
+    /** What Exist has confirmed of it. */
+    readonly delivered: number | string | null;
+  }[];
+}
