@@ -45,7 +45,7 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** What the clocks in `zone` show at `at`, as if it were UTC. */
+/** What the clocks in `zone` show at `at`, as if it were UTC, in whole seconds. */
 function wallClock(at: EpochMs, zone: string): number {
   let year = 0;
   let month = 0;
@@ -64,34 +64,99 @@ function wallClock(at: EpochMs, zone: string): number {
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
+/** How far the clocks in `zone` are ahead of UTC at `at`. */
+function offsetAt(at: number, zone: string): number {
+  return wallClock(at as EpochMs, zone) - Math.floor(at / SECOND_MS) * SECOND_MS;
+}
+
 function dateOfUtc(utcMs: number): LocalDate {
   return new Date(utcMs).toISOString().slice(0, 10) as LocalDate;
 }
 
-/** The days last asked for, per zone: most instants fall into the day of the one before. */
-const lastDay = new Map<string, { from: EpochMs; until: EpochMs; date: LocalDate }>();
+interface Day {
+  readonly date: LocalDate;
+  readonly from: EpochMs;
+  readonly until: EpochMs;
+  /** Absent where the clocks are changed during the day. */
+  readonly offset: number | undefined;
+}
+
+/** Formatting is slow (microseconds) and most instants fall into few days: the last ones asked for, per zone. */
+const daysKept = 8;
+const recentDays = new Map<string, Day[]>();
+
+function dayOf(at: EpochMs, zone: string): Day {
+  let days = recentDays.get(zone);
+  if (!days) {
+    days = [];
+    recentDays.set(zone, days);
+  }
+  for (const day of days) {
+    if (at >= day.from && at < day.until) return day;
+  }
+  const date = dateOfUtc(wallClock(at, zone));
+  const [from, again] = midnightsOf(date, zone);
+  const until = startOfDay(addDays(date, 1), zone);
+  const offset = offsetAt(from, zone);
+  const steady = until - from === DAY_MS && offsetAt(until - SECOND_MS, zone) === offset;
+  const day = { date, from, until, offset: steady ? offset : undefined };
+  // Where midnight comes twice, minutes of the day before may lie between: such a day is not one interval.
+  if (again === undefined) {
+    if (days.length === daysKept) days.shift();
+    days.push(day);
+  }
+  return day;
+}
 
 /** The local date in `zone` at `at`. */
 export function localDate(at: EpochMs, zone: string): LocalDate {
-  const cached = lastDay.get(zone);
-  if (cached && at >= cached.from && at < cached.until) return cached.date;
-  const date = dateOfUtc(wallClock(at, zone));
-  lastDay.set(zone, { from: startOfDay(date, zone), until: startOfDay(addDays(date, 1), zone), date });
-  return date;
+  return dayOf(at, zone).date;
 }
 
 /** The first instant of `date` in `zone`; where the clocks skip midnight, the first one that exists. */
 export function startOfDay(date: LocalDate, zone: string): EpochMs {
-  const midnight = Date.parse(`${date}T00:00:00Z`);
-  // Offsets run from -12 h to +14 h: the day begins in this window; bisect for the first instant of it.
-  let before = midnight - 15 * HOUR_MS;
-  let within = midnight + 13 * HOUR_MS;
-  while (within - before > 1_000) {
-    const middle = Math.floor((before + within) / 2_000) * 1_000;
-    if (dateOfUtc(wallClock(middle as EpochMs, zone)) < date) before = middle;
-    else within = middle;
+  return midnightsOf(date, zone)[0];
+}
+
+function midnightsOf(date: LocalDate, zone: string): [EpochMs, ...EpochMs[]] {
+  return instantsOf(Date.parse(`${date}T00:00:00Z`), zone);
+}
+
+/**
+ * When the clocks in `zone` show `wallMs` (a local date and time as if it were UTC): one instant, two where
+ * the clocks go back over it; where they skip it, the instant of the change.
+ */
+function instantsOf(wallMs: number, zone: string): [EpochMs, ...EpochMs[]] {
+  // Offsets run from -12 h to +14 h: the instant lies in this window, and at most one change does.
+  let before = wallMs - 15 * HOUR_MS;
+  let after = wallMs + 13 * HOUR_MS;
+  const first = offsetAt(before, zone);
+  const second = offsetAt(after, zone);
+  if (first === second) return [(wallMs - first) as EpochMs];
+  while (after - before > SECOND_MS) {
+    const middle = Math.floor((before + after) / (2 * SECOND_MS)) * SECOND_MS;
+    if (offsetAt(middle, zone) === first) before = middle;
+    else after = middle;
   }
-  return within as EpochMs;
+  const change = after;
+  const found: EpochMs[] = [];
+  if (wallMs - first < change) found.push((wallMs - first) as EpochMs);
+  if (wallMs - second >= change) found.push((wallMs - second) as EpochMs);
+  const [one, ...more] = found;
+  return one === undefined ? [change as EpochMs] : [one, ...more];
+}
+
+/**
+ * When the clocks in `zone` show `wallMs` (a local date and time as if it were UTC). An hour that comes twice
+ * is read as the one nearer to `near`; a skipped one as the moment of the change.
+ */
+export function instantOfWallClock(wallMs: number, zone: string, near: EpochMs): EpochMs {
+  const { offset, from, until } = dayOf(near, zone);
+  if (offset !== undefined && wallMs - offset >= from && wallMs - offset < until) {
+    return (wallMs - offset) as EpochMs;
+  }
+  const [one, two] = instantsOf(wallMs, zone);
+  return two !== undefined && Math.abs(two - near) < Math.abs(one - near) ? two : one;
 }
 
 /** `date` moved by whole days. */
@@ -106,11 +171,16 @@ export function daysBetween(from: LocalDate, to: LocalDate): number {
 
 /** What the clocks show at `at`, in whole minutes since local midnight: 0 to 1439. */
 export function minutesFromMidnight(at: EpochMs, zone: string): number {
-  const wall = wallClock(at, zone);
+  const { offset } = dayOf(at, zone);
+  const wall = offset === undefined ? wallClock(at, zone) : at + offset;
   return Math.floor((wall - Math.floor(wall / DAY_MS) * DAY_MS) / MINUTE_MS);
 }
 
 /** Whether `text` is a calendar date `YYYY-mm-dd`. */
 export function isLocalDate(text: string): text is LocalDate {
-  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text)) && dateOfUtc(Date.parse(text)) === text;
+  return (
+    /^\d{4}-\d{2}-\d{2}$/.test(text) &&
+    !Number.isNaN(Date.parse(text)) &&
+    dateOfUtc(Date.parse(text)) === text
+  );
 }

@@ -15,7 +15,9 @@ export const ZERO = 0 as Units;
 
 /** The nearest amount to `value`, or `undefined` where it is not finite or too large to be held exactly. */
 export function toUnits(value: number): Units | undefined {
-  const units = Math.round(value * UNITS_PER_ONE);
+  // In two parts: the product of a large value would be rounded before it is rounded.
+  const whole = Math.trunc(value);
+  const units = whole * UNITS_PER_ONE + Math.round((value - whole) * UNITS_PER_ONE);
   return Number.isSafeInteger(units) ? ((units === 0 ? 0 : units) as Units) : undefined;
 }
 

@@ -25,7 +25,13 @@ export interface Mapping {
 }
 
 export type Operation =
-  | { readonly kind: 'count'; readonly on: 'change'; readonly when: Condition; readonly holdMs: number; readonly by: Units }
+  | {
+      readonly kind: 'count';
+      readonly on: 'change';
+      readonly when: Condition;
+      readonly holdMs: number;
+      readonly by: Units;
+    }
   | { readonly kind: 'count'; readonly on: 'message'; readonly each: Condition | 'any'; readonly by: Units }
   | { readonly kind: 'add' }
   | { readonly kind: 'rise'; readonly reset: 'zero' | 'ignore'; readonly maxStep?: number }
