@@ -1,0 +1,146 @@
+/**
+ * Who owns an attribute: listed once, created or acquired once, and again only when a write says it is not ours.
+ *
+ * ```
+ * wanted ──listed as ours──▶ ready ◀──acquired, created── missing
+ *    └──not in the list──────────────────────────────────▶ ┘ ▲
+ *                             ready ──«unauthorised», once──┘
+ *    anything that only the user can mend ──▶ held ──after a day, or by command──▶ wanted
+ * ```
+ */
+import { DAY_MS, HOUR_MS } from '../time.ts';
+import type { Draft } from './draft.ts';
+import { after } from './pace.ts';
+import type { Answer, AttributeSeen, Failure, Request } from './request.ts';
+import type { Attribute, Mode } from './state.ts';
+
+export function takeOwned(draft: Draft, answer: Answer & { kind: 'owned' }): void {
+  const { account, now } = draft;
+  for (const candidate of [...draft.attributes()]) {
+    if (!isAwaited(candidate, now)) continue;
+    const seen = answer.attributes.find((listed) => isSame(candidate, listed));
+    const attribute = seen && draft.attribute(candidate.name);
+    if (seen && attribute) become(draft, attribute, seen);
+  }
+  account.ownedPage = answer.nextPage;
+  if (answer.nextPage !== null) return;
+  for (const candidate of [...draft.attributes()]) {
+    const attribute = isAwaited(candidate, now) ? draft.attribute(candidate.name) : undefined;
+    if (!attribute) continue;
+    attribute.state = 'missing';
+    attribute.retryAt = null;
+  }
+}
+
+function isAwaited(attribute: Readonly<Attribute>, now: number): boolean {
+  const retried = attribute.state === 'held' && attribute.retryAt !== null && attribute.retryAt <= now;
+  return attribute.state === 'wanted' || retried;
+}
+
+function isSame(attribute: Readonly<Attribute>, seen: AttributeSeen): boolean {
+  if (attribute.template !== null)
+    return seen.template === attribute.template || seen.name === attribute.template;
+  if (attribute.existName !== null) return seen.name === attribute.existName;
+  return seen.template === null && (seen.name === attribute.name || seen.label === attribute.label);
+}
+
+/** `null` results (in neither list of the answer) leave the attribute as it is, to be tried again. */
+export function takeOwnership(draft: Draft, request: Request, answer: Answer & { kind: 'ownership' }): void {
+  if (request.kind !== 'acquire' && request.kind !== 'create') return;
+  request.items.forEach((item, index) => {
+    const result = answer.results[index];
+    const attribute = draft.attribute(item.attribute);
+    if (!attribute) return;
+    if (result && 'seen' in result) {
+      if (request.kind === 'create') attribute.createdByUs = true;
+      become(draft, attribute, result.seen);
+    } else if (request.kind === 'create' && attribute.existName === null) {
+      // Creating an attribute that exists fails: it may be there under its slug, from an earlier life of ours.
+      attribute.existName = slug(attribute.label);
+    } else {
+      const failure: Failure = result?.failure ?? { code: 'unknown', message: 'Exist said nothing about it' };
+      hold(draft, attribute, `Exist refused to ${request.kind} it: ${failure.message}`, DAY_MS);
+    }
+  });
+}
+
+function become(draft: Draft, attribute: Attribute, seen: AttributeSeen): void {
+  attribute.existName = seen.name;
+  if (seen.valueType !== attribute.valueType) {
+    const found = seen.valueType ?? 'a type this version does not know';
+    hold(
+      draft,
+      attribute,
+      `at Exist it is of type ${found}, the configuration needs ${attribute.valueType}`,
+      DAY_MS,
+    );
+    return;
+  }
+  attribute.state = 'ready';
+  attribute.reason = null;
+  attribute.retryAt = null;
+  attribute.mode = attribute.wantedMode ?? modeOf(attribute.createdByUs, seen.manual);
+  draft.note({
+    level: 'info',
+    attribute: attribute.name,
+    text: `ready as "${seen.name}" at Exist (${attribute.mode})`,
+  });
+}
+
+function modeOf(createdByUs: boolean, manual: boolean): Mode {
+  if (manual) return 'shared';
+  return createdByUs ? 'strict' : 'guarded';
+}
+
+/** A write said the attribute is not ours: acquire it once; the second time in a row only the user can help. */
+export function loseOwnership(draft: Draft, name: string, failure: Failure): void {
+  const attribute = draft.attribute(name);
+  if (attribute?.state !== 'ready') return;
+  if (attribute.reacquired) {
+    hold(
+      draft,
+      attribute,
+      `Exist does not let us write it, although we acquired it: ${failure.message}`,
+      DAY_MS,
+    );
+    return;
+  }
+  attribute.state = 'missing';
+  attribute.reacquired = true;
+  draft.note({
+    level: 'warn',
+    attribute: name,
+    text: `not ours at Exist (${failure.message}): acquiring it again`,
+  });
+}
+
+/** Exist no longer knows the attribute. Nothing is created behind the user's back. */
+export function loseAttribute(draft: Draft, name: string, failure: Failure): void {
+  const attribute = draft.attribute(name);
+  if (attribute?.state !== 'ready') return;
+  hold(draft, attribute, `Exist does not know it any more (${failure.message}); was it deleted?`, null);
+}
+
+/** A read did not show it: its base line is unknown, which is not the same as zero. */
+export function missFromRead(draft: Draft, name: string): void {
+  const attribute = draft.attribute(name);
+  if (attribute?.state !== 'ready') return;
+  const hint = `does the token have the read scope of group "${attribute.group}"?`;
+  hold(draft, attribute, `Exist does not show its values: ${hint}`, HOUR_MS);
+}
+
+function hold(draft: Draft, attribute: Attribute, reason: string, retryMs: number | null): void {
+  attribute.state = 'held';
+  attribute.reason = reason;
+  attribute.retryAt = retryMs === null ? null : after(draft.now, retryMs);
+  draft.account.ownedPage = 1;
+  draft.note({ level: 'error', attribute: attribute.name, text: `${attribute.name} is held: ${reason}` });
+}
+
+/** Exist's names are slugs of labels: `Fridge opens` becomes `fridge_opens`. */
+function slug(label: string): string {
+  return label
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^_+|_+$/g, '');
+}

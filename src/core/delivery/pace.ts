@@ -1,0 +1,102 @@
+/**
+ * How often Exist is called: the rolling hour's budget, back-off, follow-up looks, and when a flush is due.
+ */
+import {
+  DAY_MS,
+  HOUR_MS,
+  MINUTE_MS,
+  SECOND_MS,
+  addDays,
+  localDate,
+  startOfDay,
+  type EpochMs,
+} from '../time.ts';
+import type { Account, Settings } from './state.ts';
+
+const MINUTES_AN_HOUR = 60;
+
+/** After an unknown outcome or a repair: a late application shows within minutes, not the next morning. */
+const FOLLOW_UPS_MS = [5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS];
+
+export const FOLLOW_UPS = FOLLOW_UPS_MS.length;
+
+/** When the next follow-up look is due, `null` after the last: the nightly audit sees the rest. */
+export function followUpAt(now: EpochMs, looksLeft: number): EpochMs | null {
+  const delayMs = FOLLOW_UPS_MS[FOLLOW_UPS - looksLeft];
+  return delayMs === undefined ? null : after(now, delayMs);
+}
+
+export function after(now: EpochMs, delayMs: number): EpochMs {
+  return (now + delayMs) as EpochMs;
+}
+
+/**
+ * Full jitter over an exponentially growing bound, never below a tenth of it.
+ * @param failures calls in a row that failed, at least 1
+ * @param random in [0, 1)
+ */
+export function backOffMs(failures: number, random: number, firstMs: number, mostMs: number): number {
+  const boundMs = Math.min(mostMs, firstMs * 2 ** Math.min(failures - 1, 30));
+  return Math.round(boundMs * (0.1 + 0.9 * random));
+}
+
+export const NETWORK_BACK_OFF = { firstMs: 5 * SECOND_MS, mostMs: 15 * MINUTE_MS };
+/** Exist documents no Retry-After: without one, assume that part of its hour's window must pass. */
+export const RATE_LIMIT_BACK_OFF = { firstMs: 2 * MINUTE_MS, mostMs: HOUR_MS };
+export const HOLD_PROBE = { firstMs: 10 * MINUTE_MS, mostMs: HOUR_MS };
+
+/** Calls left in the hour that ends at `now`. */
+export function callsLeft(account: Account, settings: Settings, now: EpochMs): number {
+  return Math.max(0, settings.callsPerHour - spentWithinHour(account, now));
+}
+
+/** The part of the budget that writes leave alone, so that an unknown outcome can always be read back. */
+export function reservedCalls(settings: Settings): number {
+  return Math.min(settings.callsPerHour - 1, Math.max(1, Math.floor(settings.callsPerHour / 10)));
+}
+
+export function spend(account: Account, now: EpochMs): void {
+  const minute = Math.floor(now / MINUTE_MS);
+  const recent = account.spent.filter((entry) => withinHour(entry.minute, minute));
+  const current = recent.find((entry) => entry.minute === minute);
+  account.spent = current
+    ? recent.map((entry) => (entry === current ? { minute, calls: entry.calls + 1 } : entry))
+    : [...recent, { minute, calls: 1 }];
+}
+
+/** When the oldest calls leave the window and something may be sent again. */
+export function budgetFreeAt(account: Account, now: EpochMs): EpochMs {
+  const minute = Math.floor(now / MINUTE_MS);
+  const oldest = Math.min(
+    ...account.spent.filter((entry) => withinHour(entry.minute, minute)).map((e) => e.minute),
+  );
+  return Number.isFinite(oldest) ? (((oldest + MINUTES_AN_HOUR + 1) * MINUTE_MS) as EpochMs) : now;
+}
+
+function spentWithinHour(account: Account, now: EpochMs): number {
+  const minute = Math.floor(now / MINUTE_MS);
+  return account.spent.reduce(
+    (sum, entry) => (withinHour(entry.minute, minute) ? sum + entry.calls : sum),
+    0,
+  );
+}
+
+/** A clock that was set back leaves entries in the future: they no longer count. */
+function withinHour(minute: number, now: number): boolean {
+  return minute <= now && now - minute <= MINUTES_AN_HOUR;
+}
+
+/** The earliest instant the next flush may begin, whatever has come in. */
+export function flushAllowedAt(account: Account, settings: Settings): EpochMs {
+  return account.lastFlushAt === null ? (0 as EpochMs) : after(account.lastFlushAt, settings.flushEveryMs);
+}
+
+/** The next nightly audit: between 03:00 and 05:00 local, spread so that all bridges do not call at once. */
+export function nextAuditAt(now: EpochMs, zone: string, random: number): EpochMs {
+  const today = localDate(now, zone);
+  const atMs = (date: typeof today): number =>
+    startOfDay(date, zone) + 3 * HOUR_MS + Math.floor(random * 2 * HOUR_MS);
+  const todayMs = atMs(today);
+  const nextMs = todayMs > now ? todayMs : atMs(addDays(today, 1));
+  return Math.min(nextMs, now + 2 * DAY_MS) as EpochMs;
+}

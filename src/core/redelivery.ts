@@ -1,0 +1,52 @@
+/**
+ * Which publishes were taken lately, so that one sent again counts once.
+ *
+ * MQTT's own marks are all there is where the payload carries no identity: a redelivery has the DUP flag, the
+ * packet id and the content of the first copy [MQTT-3.3.1-1, MQTT-4.4.0-1]. A publish without DUP is always new,
+ * since packet ids are used again. Bounded: the last 256 of a client, 10 minutes, 2,000 clients.
+ */
+import { MINUTE_MS, type EpochMs } from './time.ts';
+
+const MOST_CLIENTS = 2_000;
+const MOST_PER_CLIENT = 256;
+export const REDELIVERY_WINDOW_MS = 10 * MINUTE_MS;
+
+interface Taken {
+  readonly digest: string;
+  readonly at: number;
+}
+
+export class RecentPublishes {
+  private readonly clients = new Map<string, Map<number, Taken>>();
+
+  /** Whether this is a second copy of a publish that was taken. */
+  isRedelivery(client: string, packetId: number, dup: boolean, digest: string, now: EpochMs): boolean {
+    if (!dup) return false;
+    const taken = this.clients.get(client)?.get(packetId);
+    return taken !== undefined && taken.digest === digest && Math.abs(now - taken.at) <= REDELIVERY_WINDOW_MS;
+  }
+
+  remember(client: string, packetId: number, digest: string, at: EpochMs): void {
+    let recent = this.clients.get(client);
+    if (!recent) {
+      recent = new Map();
+      this.clients.set(client, recent);
+      dropOldest(this.clients, MOST_CLIENTS);
+    }
+    // A fresh insertion keeps the map in order of age.
+    recent.delete(packetId);
+    recent.set(packetId, { digest, at });
+    dropOldest(recent, MOST_PER_CLIENT);
+  }
+
+  /** The exchange is over, or the publish was not taken after all. */
+  forget(client: string, packetId: number): void {
+    this.clients.get(client)?.delete(packetId);
+  }
+}
+
+function dropOldest(map: Map<unknown, unknown>, most: number): void {
+  if (map.size <= most) return;
+  const oldest = map.keys().next();
+  if (!oldest.done) map.delete(oldest.value);
+}

@@ -1,0 +1,149 @@
+/**
+ * Carries out what `core/delivery` decides: loads the state, lets the reducer decide, writes the decision, makes
+ * the one call it names, and feeds the outcome back. Knows no rule of its own.
+ */
+import type { Decision, Note } from './core/delivery/draft.ts';
+import type { Outcome } from './core/delivery/outcome.ts';
+import { callsLeft, flushAllowedAt } from './core/delivery/pace.ts';
+import type { Answer, Request } from './core/delivery/request.ts';
+import type { Settlement } from './core/delivery/settlement.ts';
+import type { Account, DeliveryState, Settings } from './core/delivery/state.ts';
+import { step, type Event } from './core/delivery/step.ts';
+import type { EpochMs } from './core/time.ts';
+
+export interface FlusherParts {
+  readonly store: {
+    transact(decide: (state: DeliveryState) => Decision, now: EpochMs): Decision;
+    account(): Account;
+  };
+  readonly exist: {
+    /** One HTTP exchange; never rejects. */
+    call(request: Request): Promise<Outcome<Answer>>;
+  };
+  readonly clock: {
+    now(): EpochMs;
+    /** Runs `task` at `instant`; gives back how to call it off. */
+    at(instant: EpochMs, task: () => void): () => void;
+  };
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** Whether instants can be trusted; while they cannot, nothing is sent. */
+  readonly isTimeKnown: () => boolean;
+  readonly onNote: (note: Note) => void;
+  readonly onDecision: (account: Account) => void;
+  /** The store failed: the daemon cannot go on. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export class Flusher {
+  private cancelWake: (() => void) | undefined;
+  private wakesAt: EpochMs | undefined;
+  private account: Account;
+  private isStarted = false;
+  private isOver = false;
+  private underWay: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly parts: FlusherParts,
+    private settings: Settings,
+  ) {
+    this.account = parts.store.account();
+  }
+
+  /** Takes up where the last run ended: a call it left without an answer is in doubt now. */
+  start(): void {
+    if (this.isStarted) return;
+    this.isStarted = true;
+    if (this.parts.isTimeKnown()) this.dispatch({ type: 'started' });
+  }
+
+  /**
+   * Begins no call any more, and gives the one on its way until `patienceMs` to be answered. Later its outcome is
+   * unknown, and the next start reads it back.
+   */
+  async stop(patienceMs: number): Promise<void> {
+    this.isStarted = false;
+    this.cancelWake?.();
+    this.cancelWake = undefined;
+    const { clock } = this.parts;
+    let callOff: (() => void) | undefined;
+    const patience = new Promise<void>((resolve) => {
+      callOff = clock.at((clock.now() + patienceMs) as EpochMs, resolve);
+    });
+    await Promise.race([this.underWay, patience]);
+    callOff?.();
+    this.isOver = true;
+  }
+
+  get state(): Account {
+    return this.account;
+  }
+
+  /** Calls left in the hour that ends now. */
+  callsLeft(): number {
+    return callsLeft(this.account, this.settings, this.parts.clock.now());
+  }
+
+  /** When contributions that come now will be flushed at the earliest. */
+  nextFlushAt(): EpochMs {
+    const lingeredAt = this.parts.clock.now() + this.settings.lingerMs;
+    return Math.max(lingeredAt, flushAllowedAt(this.account, this.settings)) as EpochMs;
+  }
+
+  /** Contributions are in the ledger: see to it that they leave in time. */
+  contributed(): void {
+    if (!this.isStarted || this.account.call) return;
+    const dueAt = this.nextFlushAt();
+    if (this.wakesAt === undefined || dueAt < this.wakesAt) this.wakeAt(dueAt);
+  }
+
+  /** Time is known now, or known better. */
+  timeKnown(): void {
+    if (this.isStarted) this.dispatch({ type: 'started' });
+  }
+
+  /** Another configuration or token: what was on hold is tried at once. */
+  reconfigure(settings: Settings): void {
+    this.settings = settings;
+    if (this.isStarted && this.parts.isTimeKnown()) this.dispatch({ type: 'reloaded' });
+  }
+
+  settle(settlement: Settlement): void {
+    this.dispatch({ type: 'settled', settlement });
+  }
+
+  private dispatch(event: Event): void {
+    this.cancelWake?.();
+    this.cancelWake = undefined;
+    this.wakesAt = undefined;
+    const { store, clock, random } = this.parts;
+    const now = clock.now();
+    const circumstances = { settings: this.settings, now, random: random(), isStopping: !this.isStarted };
+    let decision: Decision;
+    try {
+      decision = store.transact((state) => step(state, event, circumstances), now);
+    } catch (error) {
+      this.parts.onFault(error);
+      return;
+    }
+    this.account = decision.account;
+    for (const note of decision.notes) this.parts.onNote(note);
+    this.parts.onDecision(decision.account);
+    if (decision.call) this.underWay = this.call(decision.call);
+    else if (decision.wakeAt !== undefined) this.wakeAt(decision.wakeAt);
+  }
+
+  private async call({ id, request }: NonNullable<Decision['call']>): Promise<void> {
+    const outcome = await this.parts.exist.call(request);
+    if (!this.isOver) this.dispatch({ type: 'answered', callId: id, outcome });
+  }
+
+  private wakeAt(instant: EpochMs): void {
+    if (!this.isStarted) return;
+    this.cancelWake?.();
+    this.wakesAt = instant;
+    this.cancelWake = this.parts.clock.at(instant, () => {
+      if (this.isStarted && this.parts.isTimeKnown()) this.dispatch({ type: 'wake' });
+    });
+  }
+}

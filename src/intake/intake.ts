@@ -1,0 +1,204 @@
+/**
+ * From a publish to the ledger: which mappings want it, what they read from it, what that contributes; all of it
+ * in one durable transaction per group, and only then the acknowledgements.
+ *
+ * A group is whatever has come while the last one was written (group commit without a timer): while the disk is
+ * busy, packets pile up in the sockets and form the next group. Readings of one topic keep their order; one whose
+ * expressions are still being evaluated holds back only its own topic.
+ *
+ * Until time and zone are known, messages are kept as they came and dated later, in their order (undated.ts).
+ */
+import { hash } from 'node:crypto';
+import type { DeliveryMark } from '../core/journal.ts';
+import type { Extraction, Message } from '../core/reading.ts';
+import { RecentPublishes } from '../core/redelivery.ts';
+import type { EpochMs } from '../core/time.ts';
+import { Interpreter, type Changed, type ReadMessage } from './interpreter.ts';
+import type { IntakeParts, Publish, Rule, Taken } from './ports.ts';
+import { Timers } from './timers.ts';
+import { Undated } from './undated.ts';
+
+interface Entry<Parsed> {
+  readonly message: Message;
+  readonly mark: DeliveryMark | undefined;
+  readonly dup: boolean;
+  readonly rules: readonly Rule<Parsed>[];
+  /** One per rule; there when all are known. */
+  extractions: readonly Extraction[] | undefined;
+  readonly done: Taken;
+}
+
+/** A transaction takes no more than this many readings; the rest is the next group. */
+const MOST_PER_GROUP = 5_000;
+/** Journal lines that are searched at the start for marks of redeliveries. */
+const RECENT_LINES = 20_000;
+
+export class Intake<Parsed> {
+  private queue: Entry<Parsed>[] = [];
+  private isFlushing = false;
+  private idle: (() => void)[] = [];
+  private readonly recent = new RecentPublishes();
+  private readonly interpreter: Interpreter<Parsed>;
+  private readonly timers: Timers<Parsed>;
+  private readonly undated: Undated<Parsed>;
+
+  constructor(
+    private readonly parts: IntakeParts<Parsed>,
+    rules: readonly Rule<Parsed>[],
+  ) {
+    this.interpreter = new Interpreter(parts, rules);
+    this.timers = new Timers(parts, this.interpreter);
+    this.undated = new Undated(parts, this.interpreter, (changed) => {
+      this.timers.schedule(changed);
+    });
+  }
+
+  /** Takes up what the last run left: marks of redeliveries, running timers, messages without a date. */
+  start(): void {
+    for (const { mark, at } of this.parts.journal.recentDeliveries(RECENT_LINES)) {
+      this.recent.remember(mark.client, mark.packetId, mark.digest, at);
+    }
+    this.undated.start();
+    this.timers.start();
+    this.timeKnown();
+  }
+
+  /** Resolves when all that was taken is written or given back. */
+  async stop(): Promise<void> {
+    this.timers.stop();
+    if (this.queue.length > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+    await this.undated.stop();
+  }
+
+  /** Other mappings from now on. State of those that stay is kept. */
+  reconfigure(rules: readonly Rule<Parsed>[]): void {
+    this.interpreter.reconfigure(rules);
+    this.timers.arm();
+  }
+
+  /** Time and zone may be known now: messages that waited for them are dated, timers run. */
+  timeKnown(): void {
+    if (this.parts.zone() === undefined) return;
+    this.undated.date();
+    this.timers.arm();
+  }
+
+  /** Calls `done` once the publish is durable, or known to need no storing; with an error it was not taken. */
+  take(publish: Publish, done: Taken): void {
+    const rules = this.interpreter.match(publish.topic);
+    if (rules.length === 0) {
+      done();
+      return;
+    }
+    const { topic, payload, retain, dup } = publish;
+    const message: Message = { topic, payload, retain, replay: false, receivedAt: this.parts.clock.now() };
+    const extractions = this.interpreter.extract(payload, rules);
+    const entry: Entry<Parsed> = { message, mark: markOf(publish), dup, rules, extractions: undefined, done };
+    this.queue.push(entry);
+    if (extractions instanceof Promise) {
+      void extractions.then((known) => {
+        entry.extractions = known;
+        this.flushSoon();
+      });
+    } else {
+      entry.extractions = extractions;
+      this.flushSoon();
+    }
+  }
+
+  /** QoS 2: the exchange is over, its packet id is free again. */
+  released(clientId: string, packetId: number): void {
+    this.recent.forget(clientId, packetId);
+  }
+
+  private flushSoon(): void {
+    if (this.isFlushing) return;
+    this.isFlushing = true;
+    setImmediate(() => {
+      this.isFlushing = false;
+      this.flush();
+    });
+  }
+
+  private flush(): void {
+    const group = this.nextGroup();
+    if (group.length > 0) this.write(group);
+    if (this.queue.some((entry) => entry.extractions)) this.flushSoon();
+    if (this.queue.length === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  /** Takes from the queue, in order, what is evaluated; a topic waits as a whole. */
+  private nextGroup(): ReadyEntry<Parsed>[] {
+    const group: ReadyEntry<Parsed>[] = [];
+    const rest: Entry<Parsed>[] = [];
+    const waiting = new Set<string>();
+    for (const entry of this.queue) {
+      if (isReady(entry) && group.length < MOST_PER_GROUP && !waiting.has(entry.message.topic)) {
+        group.push(entry);
+      } else {
+        waiting.add(entry.message.topic);
+        rest.push(entry);
+      }
+    }
+    this.queue = rest;
+    return group;
+  }
+
+  private write(group: readonly ReadyEntry<Parsed>[]): void {
+    const { journal } = this.parts;
+    const remembered: DeliveryMark[] = [];
+    const duplicates = new Set<Entry<Parsed>>();
+    const changed: Changed = new Map();
+    let contributed = false;
+    try {
+      journal.transact(() => {
+        const zone = this.parts.zone();
+        for (const entry of group) {
+          if (this.isRedelivery(entry)) {
+            duplicates.add(entry);
+            journal.count('duplicates');
+            continue;
+          }
+          if (entry.mark) remembered.push(this.remember(entry.mark, entry.message.receivedAt));
+          if (zone === undefined || this.undated.isWaiting) this.undated.keep(entry.message, entry.mark);
+          else contributed = this.interpreter.apply(entry, zone, changed) || contributed;
+        }
+      });
+    } catch (error) {
+      for (const { client, packetId } of remembered) this.recent.forget(client, packetId);
+      this.parts.onFault(error);
+      const refusal = error instanceof Error ? error : new Error(String(error));
+      for (const entry of group) entry.done(refusal);
+      return;
+    }
+    this.timers.schedule(changed);
+    for (const entry of group) entry.done(undefined, { duplicate: duplicates.has(entry) });
+    if (contributed) this.parts.onContributions();
+  }
+
+  private isRedelivery({ mark, dup, message }: Entry<Parsed>): boolean {
+    if (!mark) return false;
+    return this.recent.isRedelivery(mark.client, mark.packetId, dup, mark.digest, message.receivedAt);
+  }
+
+  private remember(mark: DeliveryMark, at: EpochMs): DeliveryMark {
+    this.recent.remember(mark.client, mark.packetId, mark.digest, at);
+    return mark;
+  }
+}
+
+type ReadyEntry<Parsed> = Entry<Parsed> & ReadMessage<Parsed>;
+
+function isReady<Parsed>(entry: Entry<Parsed>): entry is ReadyEntry<Parsed> {
+  return entry.extractions !== undefined;
+}
+
+function markOf({ clientId, packetId, topic, payload }: Publish): DeliveryMark | undefined {
+  if (clientId === undefined || packetId === undefined) return undefined;
+  return { client: clientId, packetId, digest: digestOf(topic, payload) };
+}
+
+/** 64 bits are enough to tell the few hundred publishes of one client apart. */
+function digestOf(topic: string, payload: Uint8Array): string {
+  return hash('sha1', Buffer.concat([Buffer.from(`${topic}\0`), payload])).slice(0, 16);
+}

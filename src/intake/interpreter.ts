@@ -1,0 +1,154 @@
+/**
+ * What the mappings make of a message: contributions and new states, gathered in the journal.
+ */
+import type { DeliveryMark } from '../core/journal.ts';
+import { dateReading, dueAt, react } from '../core/mapping/engine.ts';
+import type { Mapping } from '../core/mapping/mapping.ts';
+import type { MappingState } from '../core/mapping/mapping-state.ts';
+import { sampleOf } from '../core/payload.ts';
+import type { Contribution, Extraction, Message, Reading } from '../core/reading.ts';
+import type { EpochMs } from '../core/time.ts';
+import { FilterTrie } from '../core/topic.ts';
+import type { IntakeParts, Rule } from './ports.ts';
+
+/** A message whose expressions are evaluated. */
+export interface ReadMessage<Parsed> {
+  readonly message: Message;
+  readonly mark: DeliveryMark | undefined;
+  readonly rules: readonly Rule<Parsed>[];
+  /** One per rule. */
+  readonly extractions: readonly Extraction[];
+}
+
+/** States that changed, and when they want to be woken. */
+export type Changed = Map<string, { mapping: string; topic: string; dueAt: EpochMs | undefined }>;
+
+type Verdict =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'ignored'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export class Interpreter<Parsed> {
+  private trie = new FilterTrie<Rule<Parsed>>();
+  private mappings = new Map<string, Mapping>();
+
+  constructor(
+    private readonly parts: IntakeParts<Parsed>,
+    rules: readonly Rule<Parsed>[],
+  ) {
+    this.reconfigure(rules);
+  }
+
+  reconfigure(rules: readonly Rule<Parsed>[]): void {
+    this.trie = new FilterTrie();
+    for (const rule of rules) for (const filter of rule.mapping.filters) this.trie.add(filter, rule);
+    this.mappings = new Map(rules.map(({ mapping }) => [mapping.key, mapping]));
+  }
+
+  match(topic: string): readonly Rule<Parsed>[] {
+    return this.trie.match(topic);
+  }
+
+  /** The mapping of a stored state, where the configuration still has it. */
+  mapping(key: string): Mapping | undefined {
+    return this.mappings.get(key);
+  }
+
+  extract(
+    payload: Uint8Array,
+    rules: readonly Rule<Parsed>[],
+  ): readonly Extraction[] | Promise<readonly Extraction[]> {
+    const parsed = this.parts.parse(payload);
+    const now: Extraction[] = [];
+    const all = rules.map((rule) => {
+      const extraction = rule.extract(parsed);
+      if (!(extraction instanceof Promise)) now.push(extraction);
+      return extraction;
+    });
+    return now.length === all.length ? now : Promise.all(all);
+  }
+
+  /** Lets every rule have its say about one message; whether it contributed anything. */
+  apply(read: ReadMessage<Parsed>, zone: string, changed: Changed): boolean {
+    const { journal } = this.parts;
+    const { message, mark, rules, extractions } = read;
+    const contributions: Contribution[] = [];
+    const refusals: string[] = [];
+    let accepted = false;
+    let duplicate = false;
+    rules.forEach(({ mapping }, index) => {
+      const extraction = extractions[index];
+      if (!extraction) return;
+      const verdict = this.applyRule(mapping, extraction, message, zone, changed, contributions);
+      if (verdict.kind === 'refused') refusals.push(verdict.reason);
+      accepted ||= verdict.kind === 'accepted';
+      duplicate ||= verdict.kind === 'duplicate';
+    });
+    const verdict = accepted
+      ? 'accepted'
+      : refusals.length > 0
+        ? 'refused'
+        : duplicate
+          ? 'duplicate'
+          : 'ignored';
+    journal.count(verdict === 'duplicate' ? 'duplicates' : verdict);
+    if (accepted && refusals.length > 0) journal.count('refused');
+    const reason = refusals.length > 0 ? refusals.join('; ') : undefined;
+    const sample = reason === undefined ? undefined : sampleOf(message.payload);
+    // A reading that contributes nothing and cannot come again (QoS 0) leaves no line: it would only wear the card.
+    if (mark || contributions.length > 0 || reason !== undefined) {
+      const { receivedAt, topic } = message;
+      journal.add({ receivedAt, topic, verdict, delivery: mark, contributions, reason, sample });
+    }
+    if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '');
+    return contributions.length > 0;
+  }
+
+  private applyRule(
+    mapping: Mapping,
+    extraction: Extraction,
+    message: Message,
+    zone: string,
+    changed: Changed,
+    contributions: Contribution[],
+  ): Verdict {
+    const { journal } = this.parts;
+    if (extraction.kind !== 'values') return extraction;
+    const { topic, receivedAt, retain, replay } = message;
+    const dated = dateReading(extraction, receivedAt, zone);
+    if ('refused' in dated) return { kind: 'refused', reason: dated.refused };
+    const { identity, instance } = extraction;
+    if (
+      identity !== undefined &&
+      !replay &&
+      !journal.isNewIdentity(mapping.key, topic, identity, receivedAt)
+    ) {
+      return { kind: 'duplicate' };
+    }
+    const before = journal.state(mapping.key, topic);
+    let state = before;
+    let verdict: Verdict = { kind: 'ignored', reason: 'no value' };
+    for (const value of extraction.values) {
+      const origin = { at: dated.at, receivedAt, retain, replay };
+      const reading: Reading = instance === undefined ? { value, ...origin } : { value, ...origin, instance };
+      const reaction = react(mapping, state, reading, zone);
+      state = reaction.state;
+      contributions.push(...reaction.contributions);
+      if (reaction.verdict === 'refused') verdict = { kind: 'refused', reason: reaction.reason ?? 'refused' };
+      else if (reaction.verdict === 'accepted' && verdict.kind !== 'refused') verdict = { kind: 'accepted' };
+    }
+    if (state !== undefined && state !== before) this.remember(mapping, topic, state, zone, changed);
+    return verdict;
+  }
+
+  remember(mapping: Mapping, topic: string, state: MappingState, zone: string, changed: Changed): void {
+    const due = dueAt(mapping, state, zone);
+    this.parts.journal.putState(mapping.key, topic, state, due);
+    changed.set(stateId(mapping.key, topic), { mapping: mapping.key, topic, dueAt: due });
+  }
+}
+
+export function stateId(mapping: string, topic: string): string {
+  return `${mapping}\n${topic}`;
+}

@@ -1,0 +1,99 @@
+/**
+ * Wakes the states that time alone moves: a hold that ends, a duration that runs, midnight.
+ */
+import { tick } from '../core/mapping/engine.ts';
+import type { EpochMs } from '../core/time.ts';
+import { stateId, type Changed, type Interpreter } from './interpreter.ts';
+import type { IntakeParts } from './ports.ts';
+
+/** Ticks that could not be written down are tried again after this. */
+const RETRY_MS = 5_000;
+
+export class Timers<Parsed> {
+  private readonly due = new Map<string, { mapping: string; topic: string; dueAt: EpochMs }>();
+  private cancel: (() => void) | undefined;
+  private wakesAt: EpochMs | undefined;
+
+  constructor(
+    private readonly parts: IntakeParts<Parsed>,
+    private readonly interpreter: Interpreter<Parsed>,
+  ) {}
+
+  start(): void {
+    for (const entry of this.parts.journal.due()) this.due.set(stateId(entry.mapping, entry.topic), entry);
+  }
+
+  stop(): void {
+    this.set(undefined);
+    this.due.clear();
+  }
+
+  schedule(changed: Changed): void {
+    if (changed.size === 0) return;
+    for (const [id, { mapping, topic, dueAt }] of changed) {
+      if (dueAt === undefined) this.due.delete(id);
+      else this.due.set(id, { mapping, topic, dueAt });
+    }
+    this.arm();
+  }
+
+  /** Sets the one timer to the earliest state that is due. */
+  arm(): void {
+    let earliest: EpochMs | undefined;
+    for (const { mapping, dueAt } of this.due.values()) {
+      if (this.interpreter.mapping(mapping) && (earliest === undefined || dueAt < earliest)) earliest = dueAt;
+    }
+    this.set(earliest);
+  }
+
+  private set(instant: EpochMs | undefined): void {
+    if (instant === this.wakesAt) return;
+    this.cancel?.();
+    this.wakesAt = instant;
+    this.cancel =
+      instant === undefined
+        ? undefined
+        : this.parts.clock.at(instant, () => {
+            this.wakesAt = undefined;
+            this.tick();
+          });
+  }
+
+  private tick(): void {
+    const zone = this.parts.zone();
+    if (zone === undefined) return;
+    const { journal, clock } = this.parts;
+    const now = clock.now();
+    const changed: Changed = new Map();
+    let contributed = false;
+    try {
+      journal.transact(() => {
+        for (const due of this.due.values()) {
+          if (due.dueAt <= now)
+            contributed = this.tickOne(due.mapping, due.topic, now, zone, changed) || contributed;
+        }
+      });
+    } catch (error) {
+      this.parts.onFault(error);
+      this.set((now + RETRY_MS) as EpochMs);
+      return;
+    }
+    for (const [id, { dueAt }] of this.due) if (dueAt <= now && !changed.has(id)) this.due.delete(id);
+    this.schedule(changed);
+    this.arm();
+    if (contributed) this.parts.onContributions();
+  }
+
+  private tickOne(key: string, topic: string, now: EpochMs, zone: string, changed: Changed): boolean {
+    const { journal } = this.parts;
+    const mapping = this.interpreter.mapping(key);
+    const state = mapping && journal.state(key, topic);
+    if (!state) return false;
+    const { state: next, contributions } = tick(mapping, state, now, zone);
+    this.interpreter.remember(mapping, topic, next ?? state, zone, changed);
+    if (contributions.length === 0) return false;
+    const nothing = { delivery: undefined, reason: undefined, sample: undefined };
+    journal.add({ receivedAt: now, topic, verdict: 'timer', contributions, ...nothing });
+    return true;
+  }
+}

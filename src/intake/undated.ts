@@ -1,0 +1,105 @@
+/**
+ * Messages taken before their time could be told: a Pi has no clock of its own, and no zone before it first spoke
+ * with Exist. They are kept as they came, with the monotonic clock and the boot they came in, acknowledged, and
+ * dated in their order once time and zone are known.
+ */
+import type { DeliveryMark, UndatedMessage } from '../core/journal.ts';
+import type { Message } from '../core/reading.ts';
+import type { EpochMs } from '../core/time.ts';
+import type { Changed, Interpreter, ReadMessage } from './interpreter.ts';
+import type { IntakeParts } from './ports.ts';
+
+const MOST_AT_ONCE = 500;
+
+export class Undated<Parsed> {
+  /** Later messages queue up behind these. */
+  isWaiting = false;
+  private dating: Promise<void> | undefined;
+  private isStopped = false;
+
+  constructor(
+    private readonly parts: IntakeParts<Parsed>,
+    private readonly interpreter: Interpreter<Parsed>,
+    private readonly onChanged: (changed: Changed) => void,
+  ) {}
+
+  start(): void {
+    this.isWaiting = this.parts.journal.undated(1).length > 0;
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    await this.dating;
+  }
+
+  /** Only within the journal's transaction. */
+  keep({ topic, payload, retain, replay }: Message, mark: DeliveryMark | undefined): void {
+    const { journal, bootId, clock } = this.parts;
+    journal.addUndated({
+      bootId,
+      monotonicMs: clock.monotonicMs(),
+      topic,
+      payload,
+      retain,
+      replay,
+      delivery: mark,
+    });
+    this.isWaiting = true;
+  }
+
+  /** Dates what waits, oldest first, until nothing waits any more. */
+  date(): void {
+    if (!this.isWaiting || this.dating) return;
+    this.dating = this.dateAll()
+      .catch((error: unknown) => {
+        this.parts.onFault(error);
+      })
+      .finally(() => {
+        this.dating = undefined;
+      });
+  }
+
+  private async dateAll(): Promise<void> {
+    while (!this.isStopped) {
+      const messages = this.parts.journal.undated(MOST_AT_ONCE);
+      if (messages.length === 0) {
+        this.isWaiting = false;
+        return;
+      }
+      await this.dateSome(messages);
+    }
+  }
+
+  private async dateSome(messages: readonly UndatedMessage[]): Promise<void> {
+    const { journal } = this.parts;
+    const read: ReadMessage<Parsed>[] = [];
+    for (const undated of messages) {
+      const { topic, payload, retain, replay, delivery } = undated;
+      const message: Message = { topic, payload, retain, replay, receivedAt: this.instantOf(undated) };
+      const rules = this.interpreter.match(topic);
+      read.push({
+        message,
+        mark: delivery,
+        rules,
+        extractions: await this.interpreter.extract(payload, rules),
+      });
+    }
+    const zone = this.parts.zone();
+    if (zone === undefined) return;
+    const changed: Changed = new Map();
+    let contributed = false;
+    journal.transact(() => {
+      for (const entry of read) contributed = this.interpreter.apply(entry, zone, changed) || contributed;
+      for (const { seq } of messages) journal.removeUndated(seq);
+    });
+    this.onChanged(changed);
+    if (contributed) this.parts.onContributions();
+  }
+
+  /** Of an earlier boot no more is known than that it was before this one. */
+  private instantOf({ bootId, monotonicMs }: UndatedMessage): EpochMs {
+    const { clock } = this.parts;
+    const bootedAt = clock.now() - clock.monotonicMs();
+    return Math.round(bootedAt + (bootId === this.parts.bootId ? monotonicMs : 0)) as EpochMs;
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Exist as the delivery may meet it: a store of daily values behind a network that loses, delays, repeats and
+ * garbles. Only what an increment or an update did to the values is real; what the caller is told may not be.
+ */
+import type { Outcome } from '../../src/core/delivery/outcome.ts';
+import type { Answer, Request, WriteItem } from '../../src/core/delivery/request.ts';
+import { keyOf } from '../../src/core/delivery/state.ts';
+import { addDays, type EpochMs, type LocalDate } from '../../src/core/time.ts';
+import type { Units } from '../../src/core/units.ts';
+import type { Random } from './random.ts';
+
+export const FAULTS = [
+  'lost',
+  'applied-lost',
+  'half-applied',
+  'late',
+  'twice',
+  'twice-lost',
+  'missing-item',
+  'network',
+  'rate-limited',
+  'unauthorised',
+  'forbidden',
+  'not-owned',
+  'refused',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+type Write = Request & { kind: 'increment' | 'update' };
+
+export class ExistModel {
+  readonly values: Map<string, Units>;
+  private late: { at: EpochMs; apply: () => void }[] = [];
+  private stale: ReadonlyMap<string, Units>;
+  readonly notOwned = new Set<string>();
+
+  constructor(
+    private readonly random: Random,
+    /** Whether `increment` answers carry the date. */
+    private readonly echoesDates: boolean,
+    /** What stood there before us. */
+    before: ReadonlyMap<string, Units>,
+  ) {
+    this.values = new Map(before);
+    this.stale = before;
+  }
+
+  /** Lets what was delayed take effect. */
+  advance(now: EpochMs): void {
+    for (const { at, apply } of this.late.sort((a, b) => a.at - b.at)) if (at <= now) apply();
+    this.late = this.late.filter(({ at }) => at > now);
+  }
+
+  get hasLateWrites(): boolean {
+    return this.late.length > 0;
+  }
+
+  /** One exchange: what it does, and what the caller hears of it. */
+  call(request: Request, now: EpochMs, fault: Fault | undefined): Outcome<Answer> {
+    this.advance(now);
+    if (fault === 'network') return { kind: 'not-sent', cause: 'network', message: 'no route' };
+    if (fault === 'unauthorised' || fault === 'forbidden') {
+      return { kind: 'not-sent', cause: fault, message: 'go away' };
+    }
+    if (fault === 'rate-limited') {
+      const limited = { kind: 'not-sent', cause: 'rate-limited', message: 'slow down' } as const;
+      return this.random.chance(0.5)
+        ? limited
+        : { ...limited, retryAfterMs: this.random.whole(1, 3_600) * 1_000 };
+    }
+    if (request.kind === 'increment' || request.kind === 'update') return this.write(request, now, fault);
+    if (fault === 'lost' || fault === 'late' || fault === 'applied-lost') return unknown();
+    return answered(this.answer(request, fault));
+  }
+
+  private answer(request: Request, fault: Fault | undefined): Answer {
+    switch (request.kind) {
+      case 'profile':
+        return { kind: 'profile', timezone: 'UTC' };
+      case 'owned':
+        return { kind: 'owned', attributes: [], nextPage: null };
+      case 'create':
+        return {
+          kind: 'ownership',
+          results: request.items.map(({ attribute, label, valueType }) => ({
+            seen: { name: attribute, label, template: null, valueType, manual: false },
+          })),
+        };
+      case 'acquire':
+        for (const { name } of request.items) this.notOwned.delete(name);
+        return {
+          kind: 'ownership',
+          results: request.items.map(({ name }) => ({
+            seen: { name, label: name, template: name, valueType: 'decimal', manual: false },
+          })),
+        };
+      case 'read': {
+        // A read may come from a replica that lags behind: it shows values as they stood a while ago.
+        const source = fault === 'twice' ? this.stale : this.values;
+        const values = new Map<string, Map<LocalDate, Units | null>>();
+        for (const { name } of request.items) {
+          const days = new Map<LocalDate, Units | null>();
+          for (let back = 0; back < request.days; back += 1) {
+            const day = addDays(request.dateMax, -back);
+            days.set(day, source.get(keyOf(name, day)) ?? null);
+          }
+          values.set(name, days);
+        }
+        return { kind: 'read', values };
+      }
+      case 'increment':
+      case 'update':
+        throw new Error('writes are answered by write()');
+    }
+  }
+
+  private write(request: Write, now: EpochMs, fault: Fault | undefined): Outcome<Answer> {
+    this.stale = new Map(this.values);
+    const { items } = request;
+    switch (fault) {
+      case 'lost':
+        return unknown();
+      case 'applied-lost':
+        this.apply(request, items);
+        return unknown();
+      case 'half-applied':
+        this.apply(request, items.slice(0, Math.ceil(items.length / 2)));
+        return unknown();
+      case 'late':
+        this.late.push({ at: this.lateAt(now), apply: () => this.apply(request, items) });
+        return unknown();
+      case 'twice-lost':
+        this.apply(request, items);
+        this.late.push({ at: this.lateAt(now), apply: () => this.apply(request, items) });
+        return unknown();
+      case 'twice':
+        this.apply(request, items);
+        return this.applied(request, items);
+      case 'missing-item':
+        return this.applied(request, items, (index) => index === items.length - 1);
+      case 'not-owned':
+        for (const { name } of items) this.notOwned.add(name);
+        return this.applied(request, items);
+      case 'refused': {
+        const [first] = items;
+        return first ? this.applied(request, items, undefined, first) : unknown();
+      }
+      default:
+        return this.applied(request, items);
+    }
+  }
+
+  /** Most late requests come within minutes; a few come hours after. */
+  private lateAt(now: EpochMs): EpochMs {
+    const delayMs = this.random.chance(0.8)
+      ? this.random.whole(1, 300) * 1_000
+      : this.random.whole(1, 600) * 60_000;
+    return (now + delayMs) as EpochMs;
+  }
+
+  private applied(
+    request: Write,
+    items: readonly WriteItem[],
+    leaveOut: (index: number) => boolean = () => false,
+    refused?: WriteItem,
+  ): Outcome<Answer> {
+    const success: (Answer & { kind: 'written' })['success'][number][] = [];
+    const failed: (Answer & { kind: 'written' })['failed'][number][] = [];
+    items.forEach((item, index) => {
+      const { name, day } = item;
+      if (item === refused) {
+        failed.push({ name, day, code: 'validation', message: 'not like this' });
+      } else if (this.notOwned.has(name)) {
+        failed.push({ name, day, code: 'unauthorised', message: 'not yours' });
+      } else {
+        this.apply(request, [item]);
+        if (leaveOut(index)) return;
+        const echoed = this.echoesDates || request.kind === 'update';
+        success.push({ name, day: echoed ? day : undefined, current: this.values.get(keyOf(name, day)) });
+      }
+    });
+    return answered({ kind: 'written', success, failed });
+  }
+
+  private apply({ kind }: Write, items: readonly WriteItem[]): void {
+    for (const { name, day, value } of items) {
+      if (typeof value === 'string' || this.notOwned.has(name)) continue;
+      const before = kind === 'increment' ? (this.values.get(keyOf(name, day)) ?? 0) : 0;
+      this.values.set(keyOf(name, day), (before + value) as Units);
+    }
+  }
+}
+
+function unknown(): Outcome<Answer> {
+  return { kind: 'unknown', message: 'cut off' };
+}
+
+function answered(body: Answer): Outcome<Answer> {
+  return { kind: 'answered', status: 200, body };
+}
