@@ -47,6 +47,9 @@ function parsed(text: string): Payload {
     case '{':
     case '[':
     case '"':
+      if (isDeep(text)) {
+        return { kind: 'refused', reason: `the payload is nested more than ${MAX_NESTING} levels deep` };
+      }
       try {
         const value: unknown = JSON.parse(text);
         if (typeof value === 'object' && value !== null) return { kind: 'json', value, text };
@@ -73,6 +76,25 @@ function parsed(text: string): Payload {
     }
   }
   return { kind: 'scalar', value: text, text, json: false };
+}
+
+/** Deeper nesting than this is no reading, and what walks through it would run out of stack. */
+const MAX_NESTING = 100;
+
+/** Whether brackets outside of strings are nested too deep. Short text cannot be: it is not looked at. */
+function isDeep(text: string): boolean {
+  if (text.length <= MAX_NESTING) return false;
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const char = text[index];
+    if (char === '"') inString = !inString;
+    else if (inString) index += char === '\\' ? 1 : 0;
+    else if (char === '{' || char === '[') depth += 1;
+    else if (char === '}' || char === ']') depth -= 1;
+    if (depth > MAX_NESTING) return true;
+  }
+  return false;
 }
 
 /** Whether a code unit is white space or NUL. */

@@ -22,7 +22,8 @@ export interface Formula {
 
 const MAX_SOURCE_LENGTH = 4_000;
 const MAX_PAD = 1_000;
-const MAX_DISTINCT = 1_000;
+/** For functions whose work grows faster than the list. */
+const MAX_LIST = 1_000;
 const MAX_NUMBER_TEXT = 64;
 
 /** JSONata's options type asks for the whole `RegExp` constructor; it uses `new`, `lastIndex` and `exec`. */
@@ -174,8 +175,9 @@ const guards: readonly Guard[] = [
   {
     name: 'distinct',
     signature: '<x:x>',
-    isTooMuch: (list) => Array.isArray(list) && list.length > MAX_DISTINCT,
+    isTooMuch: isLongList,
   },
+  { name: 'sort', signature: '<af?:a>', isTooMuch: isLongList },
   { name: 'toMillis', signature: '<s-s?:n>', isTooMuch: isLongText },
   { name: 'parseInteger', signature: '<s-s:n>', isTooMuch: isLongText },
   {
@@ -207,6 +209,10 @@ function bound(expression: jsonata.Expression): void {
     };
     expression.registerFunction(name, guarded, signature);
   }
+}
+
+function isLongList(list: unknown): boolean {
+  return Array.isArray(list) && list.length > MAX_LIST;
 }
 
 function isLongText(text: unknown): boolean {

@@ -59,6 +59,14 @@ describe('a payload', () => {
     });
   });
 
+  test('that is nested too deep is refused, brackets in strings aside', () => {
+    const list = (depth: number): string => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+    expect(read(list(100)).kind).toBe('json');
+    expect(read(list(101))).toMatchObject({ kind: 'refused', reason: expect.stringContaining('100 levels') });
+    expect(read('{"a":'.repeat(13_000)).kind).toBe('refused');
+    expect(read(JSON.stringify({ a: '\\"[{'.repeat(500) })).kind).toBe('json');
+  });
+
   test('full of white space takes no time', () => {
     const started = performance.now();
     read(`x${' '.repeat(65_000)}x`);

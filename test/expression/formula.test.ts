@@ -29,6 +29,7 @@ describe('a formula', () => {
     ['$toMillis("20.11.2026 07:15", "[D01].[M01].[Y0001] [H01]:[m01]")', {}, 1_795_158_900_000],
     ['$parseInteger("1,200", "#,##0")', {}, 1200],
     ['$formatInteger(7, "000")', {}, '007'],
+    ['$sort(list, function($a, $b) { $a < $b })[0]', { list: [1, 3, 2] }, 3],
     ['a ~> $pad(3)', { a: 'x' }, 'x  '],
     ['($f := function($x) { $x * 2 }; $f(a))', { a: 4 }, 8],
     ['list@$l.$l.n', { list: [{ n: 1 }] }, 1],
@@ -71,6 +72,7 @@ describe('a formula', () => {
       { list: Array.from({ length: 1_001 }, (_, index) => index) },
       /too much/,
     ],
+    ['many to sort', '$sort(list)', { list: Array.from({ length: 1_001 }, () => 1) }, /too much/],
     ['a long number', '$toMillis(text, "[Y][M][D]")', { text: '1'.repeat(10_000) }, /too much/],
     [
       'a pattern that explodes',
