@@ -1,0 +1,103 @@
+/**
+ * Matching of topics and topic filters (MQTT 3.1.1, section 4.7), in both directions.
+ */
+import type { QoS } from './inlet.ts';
+
+/** A test for `filter`, to be asked many times. The filter is well-formed. */
+export function filterTest(filter: string): (topic: string) => boolean {
+  const wildcard = filter.search(/[+#]/);
+  if (wildcard === -1) return (topic) => topic === filter;
+  const levels = filter.split('/');
+  // `home/#` matches `home` too [MQTT-4.7.1-2]: the slash before the wildcard is no part of the prefix.
+  const prefix = filter.slice(0, Math.max(0, wildcard - 1));
+  return (topic) => {
+    if (!topic.startsWith(prefix)) return false;
+    // [MQTT-4.7.2-1]
+    if (wildcard === 0 && topic.startsWith('$')) return false;
+    const names = topic.split('/');
+    for (const [index, level] of levels.entries()) {
+      if (level === '#') return true;
+      const name = names[index];
+      if (name === undefined || (level !== '+' && level !== name)) return false;
+    }
+    return levels.length === names.length;
+  };
+}
+
+interface Branch {
+  readonly below: Map<string, Branch>;
+  readonly clients: Map<string, QoS>;
+}
+
+const branch = (): Branch => ({ below: new Map(), clients: new Map() });
+
+/** Who subscribed to what: the time of a match does not depend on how many subscriptions there are. */
+export class SubscriptionTree {
+  private readonly root = branch();
+
+  add(filter: string, clientId: string, qos: QoS): void {
+    let at = this.root;
+    for (const level of filter.split('/')) {
+      let next = at.below.get(level);
+      if (!next) {
+        next = branch();
+        at.below.set(level, next);
+      }
+      at = next;
+    }
+    at.clients.set(clientId, qos);
+  }
+
+  remove(filter: string, clientId: string): void {
+    const path: [Branch, string][] = [];
+    let at = this.root;
+    for (const level of filter.split('/')) {
+      const next = at.below.get(level);
+      if (!next) return;
+      path.push([at, level]);
+      at = next;
+    }
+    at.clients.delete(clientId);
+    for (const [parent, level] of path.reverse()) {
+      if (at.clients.size > 0 || at.below.size > 0) return;
+      parent.below.delete(level);
+      at = parent;
+    }
+  }
+
+  /** Clients with a matching filter, each with the highest QoS it asked for. */
+  match(topic: string): Map<string, QoS> {
+    const found = new Map<string, QoS>();
+    // Most homes have no such subscription, and every publish comes by here.
+    if (this.root.below.size > 0) collect(this.root, topic.split('/'), 0, topic.startsWith('$'), found);
+    return found;
+  }
+}
+
+function collect(
+  at: Branch,
+  names: readonly string[],
+  depth: number,
+  isSystem: boolean,
+  found: Map<string, QoS>,
+): void {
+  // [MQTT-4.7.2-1]
+  const hidesWildcards = isSystem && depth === 0;
+  const rest = hidesWildcards ? undefined : at.below.get('#');
+  if (rest) addAll(rest, found);
+  const name = names[depth];
+  if (name === undefined) {
+    addAll(at, found);
+    return;
+  }
+  const same = at.below.get(name);
+  if (same) collect(same, names, depth + 1, isSystem, found);
+  const any = hidesWildcards ? undefined : at.below.get('+');
+  if (any) collect(any, names, depth + 1, isSystem, found);
+}
+
+function addAll({ clients }: Branch, found: Map<string, QoS>): void {
+  for (const [clientId, qos] of clients) {
+    if ((found.get(clientId) ?? 0) <= qos) found.set(clientId, qos);
+  }
+}

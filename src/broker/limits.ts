@@ -1,0 +1,69 @@
+/**
+ * What one broker holds at most. Everything that somebody else can make grow has a bound here.
+ */
+
+export interface BrokerLimits {
+  /** Connections at a time, over all listeners. */
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  /** From accepting a connection to its CONNACK, however slowly the bytes come. */
+  readonly connectTimeoutMs: number;
+  /** Bytes of a packet after its fixed header. */
+  readonly packetSize: number;
+  /** The same for the CONNECT packet, which anybody may send. */
+  readonly connectPacketSize: number;
+  /** Bytes of a client identifier. */
+  readonly clientIdLength: number;
+  /** Bytes of a topic name or topic filter. */
+  readonly topicLength: number;
+  /** Levels of a topic name or topic filter; aedes goes to 100 at most. */
+  readonly topicLevels: number;
+  /** Publishes handed to the inlet and not done yet. */
+  readonly pendingReadings: number;
+  /** Topic and payload bytes of those. */
+  readonly pendingBytes: number;
+  /** From this many of one connection on, no more is read from it until some are done. */
+  readonly pendingPerConnection: number;
+  /** Bytes waiting for a subscriber that reads too slowly; what comes on top is not sent to it. */
+  readonly backlogBytes: number;
+  readonly subscriptionsPerClient: number;
+  /** Persistent sessions (clean session 0, with subscriptions); the longest unused one makes room. */
+  readonly sessions: number;
+  /** Messages waiting for one session's client. */
+  readonly queuedMessages: number;
+  /** Topic and payload bytes waiting in all sessions. */
+  readonly queuedBytes: number;
+  readonly retainedMessages: number;
+  /** Topic and payload bytes of all retained messages. */
+  readonly retainedBytes: number;
+  /** How long `stop()` waits for the inlet. */
+  readonly stopTimeoutMs: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** For a home: hundreds of devices, and less than 100 MB if all of them misbehave at once. */
+export const DEFAULT_LIMITS: BrokerLimits = {
+  connections: 1_000,
+  // Behind a container's proxy all devices share one address.
+  connectionsPerAddress: 500,
+  connectTimeoutMs: 10_000,
+  // zigbee2mqtt describes all its devices in one message: hundreds of kilobytes.
+  packetSize: MIB,
+  connectPacketSize: 16 * KIB,
+  clientIdLength: 256,
+  topicLength: KIB,
+  topicLevels: 32,
+  pendingReadings: 10_000,
+  pendingBytes: 32 * MIB,
+  pendingPerConnection: 500,
+  backlogBytes: 256 * KIB,
+  subscriptionsPerClient: 100,
+  sessions: 1_000,
+  queuedMessages: 1_000,
+  queuedBytes: 16 * MIB,
+  retainedMessages: 10_000,
+  retainedBytes: 16 * MIB,
+  stopTimeoutMs: 2_000,
+};
