@@ -66,6 +66,9 @@ const TCP_KEEPALIVE_MS = 60_000;
 /** aedes announces itself to other brokers of a cluster; there is none. Times 4 it must fit a timer. */
 const HEARTBEAT_MS = 500_000_000;
 
+/** Packets sent right behind the CONNECT. Bytes are bounded anyway: no more is read until the CONNACK. */
+const MOST_BEFORE_CONNACK = 1_000;
+
 /** A subscriber that takes nothing for so long, with its backlog full, is disconnected. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
@@ -230,6 +233,7 @@ export class Broker {
       concurrency: 0,
       heartbeatInterval: HEARTBEAT_MS,
       drainTimeout: DRAIN_TIMEOUT_MS,
+      queueLimit: MOST_BEFORE_CONNACK,
       // Only a second fence: the connection's own timer also covers what comes after the CONNECT.
       connectTimeout: 2 * limits.connectTimeoutMs,
       maxClientsIdLength: limits.clientIdLength,
@@ -258,7 +262,11 @@ export class Broker {
     aedes.on('client', (client) => this.clients.set(client.id, client));
     aedes.on('clientDisconnect', (client) => this.leave(client));
     aedes.on('connackSent', (packet, client) => {
-      if (packet.returnCode === 0) this.connectionOf.get(client)?.opened();
+      if (packet.returnCode === 0) this.connectionOf.get(client)?.welcomed();
+    });
+    aedes.on('clientReady', (client) => {
+      const connection = this.connectionOf.get(client);
+      if (connection) connection.isReady = true;
     });
     aedes.on('unsubscribe', (filters, client) => {
       for (const filter of filters) this.connectionOf.get(client)?.withdraw(filter);

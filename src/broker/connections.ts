@@ -1,8 +1,8 @@
 /**
  * The open connections: who may come in, what is known of each until it closes.
  *
- * States of a connection: waiting (accepted, a timer runs) → open (CONNACK sent) → closed. Guarded all along:
- * a framing problem closes it in any state.
+ * States of a connection: waiting (accepted, a timer runs) → welcome (CONNACK sent, what waited for the client
+ * is being sent) → ready → closed. Guarded all along: a framing problem closes it in any state.
  */
 import type { Socket } from 'node:net';
 import { farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
@@ -32,6 +32,8 @@ export const IDENTIFIER_REJECTED = 2;
 export class Connection {
   /** Publishes of this connection that the inlet has not done with. */
   pending = 0;
+  /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
+  isReady = false;
   /** Decided when the CONNECT came, told with the CONNACK. */
   returnCode: typeof IDENTIFIER_REJECTED | undefined;
   private readonly filters = new Map<string, QoS>();
@@ -48,7 +50,7 @@ export class Connection {
   }
 
   /** The CONNACK went out. */
-  opened(): void {
+  welcomed(): void {
     clearTimeout(this.timer);
   }
 
@@ -142,8 +144,13 @@ export class Connections {
     const { limits, isReading, onRefused } = this.parts;
     const guard = new FramingGuard(limits);
     let isCut = false;
-    // aedes reads on when a publish is done, so it need not be told that it may read again.
-    const mayRead = (): boolean => !isCut && isReading() && connection.pending < limits.pendingPerConnection;
+    // In both cases aedes reads again by itself: when a publish is done, when the client is ready. Before that
+    // it would deal with later packets ahead of those that came along with the CONNECT.
+    const mayRead = (): boolean =>
+      !isCut &&
+      isReading() &&
+      connection.pending < limits.pendingPerConnection &&
+      (connection.isReady || !guard.isConnectComplete);
     guardReads(socket, mayRead, (chunk) => {
       const problem = guard.inspect(chunk);
       if (problem === undefined) return true;

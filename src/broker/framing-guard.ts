@@ -73,6 +73,11 @@ export class FramingGuard {
     return undefined;
   }
 
+  /** Whether the first packet, the CONNECT, has passed as a whole. */
+  get isConnectComplete(): boolean {
+    return this.packetsBegun > 1 || (this.packetsBegun === 1 && this.state === 'type');
+  }
+
   private get bound(): number {
     const { packetSize, connectPacketSize } = this.limits;
     return this.packetsBegun === 1 ? Math.min(packetSize, connectPacketSize) : packetSize;

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Packet } from 'mqtt-packet';
 import { expect, test } from 'vitest';
 import { connectMqtt, publishPacket, RawClient, setup } from './setup.ts';
 
@@ -131,6 +132,27 @@ test('a flooding client is slowed down, not cut off, and loses nothing', async (
     expect((await device.next('puback')).messageId).toBe(messageId);
   }
   expect(inlet.takes.length).toBe(total);
+});
+
+test('packets sent along with the CONNECT keep their order with those that follow', async () => {
+  const { inlet, port } = await setup();
+  const total = 200;
+  const numbers = Array.from({ length: total }, (_, index) => String(index));
+  for (let attempt = 0; attempt < 10; attempt += 1) {
+    const device = await RawClient.open(port);
+    const [connect, ...publishes]: [Packet, ...Packet[]] = [
+      { cmd: 'connect', clientId: `hasty-${attempt}`, clean: true, keepalive: 60 },
+      ...numbers.map((number, index) => publishPacket('a', number, { qos: 1, messageId: index + 1 })),
+    ];
+    device.send(connect, ...publishes.slice(0, 100));
+    for (const publish of publishes.slice(100)) {
+      await new Promise((resolve) => setImmediate(resolve));
+      device.send(publish);
+    }
+    for (let count = 0; count < total; count += 1) await device.next('puback');
+    expect(inlet.payloads.slice(-total)).toEqual(numbers);
+    device.socket.destroy();
+  }
 });
 
 test('subscriptions are bounded, and those that are malformed or shared are refused', async () => {

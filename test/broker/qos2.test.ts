@@ -122,3 +122,31 @@ test('a device may have a thousand exchanges open, then it is cut off', async ()
   await device.closed;
   expect(inlet.takes.length).toBeGreaterThanOrEqual(1_000);
 });
+
+test('a clean session knows nothing of the exchanges before it', async () => {
+  const { inlet, port } = await setup();
+  const mailbox = await watch(port);
+  const device = await RawClient.connected(port, 'door');
+  device.send(first);
+  await device.next('pubrec');
+  device.socket.destroy();
+  const back = await RawClient.connected(port, 'door');
+  back.send(again);
+  await back.next('pubrec');
+  expect(inlet.payloads).toEqual(['x', 'x']);
+  await mailbox.settle(port);
+  expect(mailbox.payloads).toEqual(['x', 'x']);
+});
+
+test('a duplicate still leaves its retained message: the first copy’s may have died with the process', async () => {
+  const { inlet, port } = await setup();
+  inlet.verdict = () => [undefined, { duplicate: true }];
+  const device = await RawClient.connected(port, 'door');
+  device.send(publishPacket('a', 'x', { qos: 2, messageId: 1, dup: true, retain: true }));
+  await device.next('pubrec');
+  const late = await connectMqtt(port);
+  const mailbox = new Mailbox(late);
+  await late.subscribeAsync('a');
+  await mailbox.until(1);
+  expect(mailbox.received[0]).toMatchObject({ payload: 'x', retain: true });
+});

@@ -191,6 +191,25 @@ test('sessions are bounded: the longest unused one makes room', async () => {
   expect(present).toEqual(['b', 'c']);
 });
 
+test('replays wait for the socket: a subscriber gets all of them, whatever their size', async () => {
+  const { broker, port } = await setup({ limits: { backlogBytes: 20_000 } });
+  const away = await connectMqtt(port, { clientId: 'away', clean: false });
+  await away.subscribeAsync('queued/#', { qos: 1 });
+  await away.endAsync();
+  const device = await connectMqtt(port);
+  for (let count = 0; count < 60; count += 1) {
+    await device.publishAsync(`kept/${count}`, 'x'.repeat(9_000), { qos: 1, retain: true });
+    await device.publishAsync(`queued/${count}`, 'x'.repeat(9_000), { qos: 1 });
+  }
+  const late = await subscribed(port, 'kept/#');
+  await late.until(60);
+  const back = await RawClient.connected(port, 'away', false);
+  for (let count = 0; count < 60; count += 1) {
+    expect((await back.next('publish')).topic).toBe(`queued/${count}`);
+  }
+  expect(broker.counters.droppedForwards).toBe(0);
+});
+
 test('the will of a client that vanishes reaches the inlet and the subscribers', async () => {
   const { inlet, port } = await setup();
   const subscriber = await subscribed(port, 'home/#');
