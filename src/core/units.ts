@@ -34,7 +34,7 @@ export function add(a: Units, b: Units): Units {
 }
 
 export function subtract(a: Units, b: Units): Units {
-  return add(a, -b as Units);
+  return add(a, (0 - b) as Units);
 }
 
 /** The whole part, towards minus infinity: what an attribute of a whole-number type may be told of `units`. */

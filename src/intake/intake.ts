@@ -149,9 +149,10 @@ export class Intake<Parsed> {
     const remembered: DeliveryMark[] = [];
     const duplicates = new Set<Entry<Parsed>>();
     const changed: Changed = new Map();
-    let contributed = false;
+    let contributed: boolean;
     try {
-      journal.transact(() => {
+      contributed = journal.transact(() => {
+        let isContribution = false;
         const zone = this.parts.zone();
         for (const entry of group) {
           if (this.isRedelivery(entry)) {
@@ -161,8 +162,9 @@ export class Intake<Parsed> {
           }
           if (entry.mark) remembered.push(this.remember(entry.mark, entry.message.receivedAt));
           if (zone === undefined || this.undated.isWaiting) this.undated.keep(entry.message, entry.mark);
-          else contributed = this.interpreter.apply(entry, zone, changed) || contributed;
+          else isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
         }
+        return isContribution;
       });
     } catch (error) {
       for (const { client, packetId } of remembered) this.recent.forget(client, packetId);

@@ -66,7 +66,9 @@ export class Interpreter<Parsed> {
       if (!(extraction instanceof Promise)) now.push(extraction);
       return extraction;
     });
-    return now.length === all.length ? now : Promise.all(all);
+    return now.length === all.length
+      ? now
+      : Promise.all(all.map((extraction) => Promise.resolve(extraction)));
   }
 
   /** Lets every rule have its say about one message; whether it contributed anything. */
@@ -77,14 +79,14 @@ export class Interpreter<Parsed> {
     const refusals: string[] = [];
     let accepted = false;
     let duplicate = false;
-    rules.forEach(({ mapping }, index) => {
+    for (const [index, { mapping }] of rules.entries()) {
       const extraction = extractions[index];
-      if (!extraction) return;
+      if (!extraction) continue;
       const verdict = this.applyRule(mapping, extraction, message, zone, changed, contributions);
       if (verdict.kind === 'refused') refusals.push(verdict.reason);
       accepted ||= verdict.kind === 'accepted';
       duplicate ||= verdict.kind === 'duplicate';
-    });
+    }
     const verdict = accepted
       ? 'accepted'
       : refusals.length > 0

@@ -65,13 +65,16 @@ export class Timers<Parsed> {
     const { journal, clock } = this.parts;
     const now = clock.now();
     const changed: Changed = new Map();
-    let contributed = false;
+    let contributed: boolean;
     try {
-      journal.transact(() => {
+      contributed = journal.transact(() => {
+        let isContribution = false;
         for (const due of this.due.values()) {
-          if (due.dueAt <= now)
-            contributed = this.tickOne(due.mapping, due.topic, now, zone, changed) || contributed;
+          const isDue = due.dueAt <= now;
+          isContribution =
+            (isDue && this.tickOne(due.mapping, due.topic, now, zone, changed)) || isContribution;
         }
+        return isContribution;
       });
     } catch (error) {
       this.parts.onFault(error);

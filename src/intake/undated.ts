@@ -87,10 +87,12 @@ export class Undated<Parsed> {
     const zone = this.parts.zone();
     if (zone === undefined) return;
     const changed: Changed = new Map();
-    let contributed = false;
-    journal.transact(() => {
-      for (const entry of read) contributed = this.interpreter.apply(entry, zone, changed) || contributed;
+    const contributed = journal.transact(() => {
+      let isContribution = false;
+      for (const entry of read)
+        isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
       for (const { seq } of messages) journal.removeUndated(seq);
+      return isContribution;
     });
     this.onChanged(changed);
     if (contributed) this.parts.onContributions();

@@ -273,7 +273,7 @@ describe('state', () => {
 
 describe('before time and zone are known', () => {
   test('readings are acknowledged and kept, and count on their own day later, in their order', async () => {
-    let zone: string | undefined;
+    let zone = undefined as string | undefined;
     const clock = new TestClock('2026-11-24T22:59:00Z');
     const { publish, total, intake, ledger } = setup([rule(DOOR_OPENS)], { clock, zone: () => zone });
     await publish('open');

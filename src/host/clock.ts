@@ -1,0 +1,55 @@
+/**
+ * The machine's clocks, and timers that may be weeks away.
+ */
+import { readFileSync } from 'node:fs';
+import type { EpochMs } from '../core/time.ts';
+
+/** Node's timers overflow past 2^31-1 ms; and a clock that is stepped is noticed within this. */
+const LONGEST_TIMER_MS = 60_000;
+
+export class SystemClock {
+  now(): EpochMs {
+    return Date.now() as EpochMs;
+  }
+
+  /** Milliseconds since the machine was booted, sleep included: goes on through a restart of the daemon. */
+  monotonicMs(): number {
+    try {
+      const [seconds = ''] = readFileSync('/proc/uptime', 'utf8').split(' ');
+      const uptimeMs = Number(seconds) * 1_000;
+      if (Number.isFinite(uptimeMs) && uptimeMs > 0) return uptimeMs;
+    } catch {
+      // Not Linux: the clock of the process is monotonic too, on most systems since boot.
+    }
+    return Number(process.hrtime.bigint() / 1_000_000n);
+  }
+
+  /** Runs `task` once the wall clock has reached `instant`, also where it is stepped; gives back how to call it off. */
+  at(instant: EpochMs, task: () => void): () => void {
+    let timer: NodeJS.Timeout;
+    const arm = (): void => {
+      const leftMs = Math.max(0, instant - this.now());
+      timer = setTimeout(
+        () => {
+          if (this.now() >= instant) task();
+          else arm();
+        },
+        Math.min(leftMs, LONGEST_TIMER_MS),
+      );
+    };
+    arm();
+    return () => {
+      clearTimeout(timer);
+    };
+  }
+}
+
+/** Names this boot of the machine: monotonic times of one boot can be compared with each other only. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    // Without one, each start of the daemon counts as a boot of its own.
+    return `process-${process.pid}-${Date.now()}`;
+  }
+}

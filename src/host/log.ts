@@ -1,0 +1,77 @@
+/**
+ * Log lines for a person at a terminal, for journald, or as JSON. Secrets that were registered never appear.
+ *
+ * Under journald (`JOURNAL_STREAM`) a line begins with its syslog priority and has no time: journald keeps it.
+ */
+import { styleText } from 'node:util';
+import pino from 'pino';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+export type Log = (level: Level, message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+export interface LogOptions {
+  readonly level: Level;
+  readonly format: 'text' | 'json';
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether colours are welcome. */
+  readonly isTerminal: boolean;
+  readonly write: (line: string) => void;
+  /** Texts that must never be shown. */
+  readonly secrets: readonly string[];
+}
+
+/** sd-daemon(3) */
+const PRIORITY: Readonly<Record<Level, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
+
+export function createLog(options: LogOptions): Log {
+  const { level, format, env, isTerminal } = options;
+  const secrets = options.secrets.filter((secret) => secret !== '');
+  const write = (line: string): void => {
+    options.write(`${secrets.reduce((text, secret) => text.replaceAll(secret, '***'), line)}\n`);
+  };
+  if (format === 'json') {
+    const logger = pino(
+      {
+        level,
+        base: null,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      { write: (line) => write(line.trimEnd()) },
+    );
+    return (at, message, fields) => {
+      logger[at](fields ?? {}, message);
+    };
+  }
+  const least = Object.keys(PRIORITY).indexOf(level);
+  const isJournal = env['JOURNAL_STREAM'] !== undefined;
+  return (at, message, fields) => {
+    if (Object.keys(PRIORITY).indexOf(at) < least) return;
+    const details = Object.entries(fields ?? {}).map(([key, value]) => `${key}=${show(value)}`);
+    const text = oneLine([message, ...details].join('  '));
+    write(isJournal ? `${PRIORITY[at]}${text}` : `${timeOfDay()} ${paint(at, isTerminal)} ${text}`);
+  };
+}
+
+function paint(level: Level, isTerminal: boolean): string {
+  const word = level.padEnd(5);
+  if (!isTerminal) return word;
+  const colour = ({ debug: 'dim', info: 'green', warn: 'yellow', error: 'red' } as const)[level];
+  return styleText(colour, word);
+}
+
+function timeOfDay(): string {
+  return new Date().toTimeString().slice(0, 8);
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return /^[\w./:@+-]+$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** What devices sent must not forge lines or colours of a terminal. */
+function oneLine(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+}

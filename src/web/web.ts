@@ -1,0 +1,159 @@
+/**
+ * Health, metrics and status over HTTP, for the machine's own eyes.
+ *
+ * Only requests that name one of our own hosts are answered: a page from elsewhere that resolves its name to this
+ * address (DNS rebinding) gets nothing.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { MetricFamily } from '../core/metrics.ts';
+import type { Status } from '../core/status.ts';
+import { METRICS_CONTENT_TYPE, metricsText } from './metrics-text.ts';
+import { PAGE, PAGE_POLICY } from './page.ts';
+
+export interface WebSource {
+  health(): {
+    readonly listening: boolean;
+    readonly databaseOpen: boolean;
+    readonly problems: readonly string[];
+  };
+  status(): Status;
+  metrics(): readonly MetricFamily[];
+}
+
+export interface WebOptions {
+  /** Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly source: WebSource;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** The port cannot be listened on. */
+export class WebListenError extends Error {
+  override readonly name = 'WebListenError';
+
+  constructor(
+    readonly code: string,
+    readonly host: string,
+    readonly port: number,
+    options: ErrorOptions,
+  ) {
+    super(`the web listener cannot use ${host}:${port} (${code})`, options);
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  readonly policy?: string;
+}
+
+const REQUEST_TIMEOUT_MS = 10_000;
+const MOST_CONNECTIONS = 64;
+
+export class Web {
+  private readonly server: Server;
+
+  constructor(private readonly options: WebOptions) {
+    this.server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 8_192 },
+      (request, response) => {
+        this.handle(request, response);
+      },
+    );
+    this.server.maxConnections = MOST_CONNECTIONS;
+  }
+
+  /** Resolves with the address that is listened on; rejects with a `WebListenError`. */
+  async start(): Promise<{ host: string; port: number }> {
+    const { host, port } = this.options.listen;
+    await new Promise<void>((resolve, reject) => {
+      this.server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(new WebListenError(error.code ?? error.message, host, port, { cause: error }));
+      });
+      this.server.listen(port, host, resolve);
+    });
+    this.server.on('error', this.options.onFault);
+    return { host, port: this.port };
+  }
+
+  async stop(): Promise<void> {
+    if (!this.server.listening) return;
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    this.server.closeAllConnections();
+    await closed;
+  }
+
+  private get port(): number {
+    const address = this.server.address() as AddressInfo | null;
+    return address?.port ?? this.options.listen.port;
+  }
+
+  private handle(request: IncomingMessage, response: ServerResponse): void {
+    let answer: Answer;
+    try {
+      answer = this.answer(request);
+    } catch (error) {
+      this.options.onFault(error);
+      answer = json(500, { error: 'internal error; see the log' });
+    }
+    response.writeHead(answer.status, {
+      'content-type': answer.type,
+      'content-length': Buffer.byteLength(answer.body),
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      'content-security-policy': answer.policy ?? "default-src 'none'; frame-ancestors 'none'",
+      ...(answer.status === 405 && { allow: 'GET, HEAD' }),
+    });
+    response.end(request.method === 'HEAD' ? undefined : answer.body);
+  }
+
+  private answer({ method, url = '/', headers }: IncomingMessage): Answer {
+    if (headers.host === undefined) return json(400, { error: 'the request names no Host' });
+    if (!this.isOurs(headers.host)) {
+      return json(421, {
+        error: `this is not ${headers.host}: ask by localhost or by the address listened on`,
+      });
+    }
+    if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'only GET and HEAD here' });
+    const { source } = this.options;
+    switch (url.split('?', 1)[0]) {
+      case '/':
+        return { status: 200, type: 'text/html; charset=utf-8', body: PAGE, policy: PAGE_POLICY };
+      case '/healthz':
+        return this.health();
+      case '/metrics':
+        return { status: 200, type: METRICS_CONTENT_TYPE, body: metricsText(source.metrics()) };
+      case '/api/status':
+        return json(200, source.status());
+      default:
+        return json(404, { error: 'there is /, /healthz, /metrics and /api/status' });
+    }
+  }
+
+  private health(): Answer {
+    const { listening, databaseOpen, problems } = this.options.source.health();
+    if (!listening || !databaseOpen) {
+      const words = [
+        ...(listening ? [] : ['the broker does not listen']),
+        ...(databaseOpen ? [] : ['the database is closed']),
+      ];
+      return json(503, { status: 'down', problems: words });
+    }
+    return json(200, { status: problems.length === 0 ? 'ok' : 'degraded', problems });
+  }
+
+  private isOurs(host: string): boolean {
+    const name = host
+      .toLowerCase()
+      .replace(/:\d+$/, '')
+      .replace(/^\[|\]$/g, '');
+    return [this.options.listen.host.toLowerCase(), 'localhost', '127.0.0.1', '::1'].includes(name);
+  }
+}
+
+function json(status: number, body: unknown): Answer {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(body, null, 2)}\n` };
+}
