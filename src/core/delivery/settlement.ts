@@ -63,6 +63,7 @@ function settleSum(draft: Draft, key: SumKey, settlement: Settlement): string {
       key.repair = true;
       key.seenAt = draft.now;
       key.openSince = null;
+      key.lookAt = null;
       return `the day's total is set to ${formatUnits(total)}`;
     }
   }
