@@ -143,18 +143,15 @@ export class Connections {
     const { socket, address } = connection;
     const { limits, isReading, onRefused } = this.parts;
     const guard = new FramingGuard(limits);
-    let isCut = false;
     // In both cases aedes reads again by itself: when a publish is done, when the client is ready. Before that
     // it would deal with later packets ahead of those that came along with the CONNECT.
     const mayRead = (): boolean =>
-      !isCut &&
       isReading() &&
       connection.pending < limits.pendingPerConnection &&
       (connection.isReady || !guard.isConnectComplete);
     guardReads(socket, mayRead, (chunk) => {
       const problem = guard.inspect(chunk);
       if (problem === undefined) return true;
-      isCut = true;
       onRefused(problem, address);
       const words = farewell(problem);
       if (words) socket.end(words, () => socket.destroy());

@@ -121,7 +121,8 @@ export function farewell(problem: FramingProblem): Uint8Array | undefined {
 }
 
 /**
- * Puts `mayRead` and `inspect` between a stream and whoever reads it. The broker pulls with `read()`, so that
+ * Puts `mayRead` and `inspect` between a stream and whoever reads it; once `inspect` has said no, nothing is
+ * read any more. The broker pulls with `read()`, so that
  * is where to stand: a stream piped in between would cost every packet a second passage through Node's
  * stream machinery (a tenth of the throughput), and the broker would lose the socket's own back-pressure.
  */
@@ -131,9 +132,12 @@ export function guardReads(
   inspect: (chunk: Uint8Array) => boolean,
 ): void {
   const read = stream.read.bind(stream);
+  let isOver = false;
   stream.read = (size?: number): unknown => {
-    if (!mayRead()) return null;
+    if (isOver || !mayRead()) return null;
     const chunk: unknown = read(size);
-    return chunk instanceof Uint8Array && !inspect(chunk) ? null : chunk;
+    if (!(chunk instanceof Uint8Array)) return chunk;
+    isOver = !inspect(chunk);
+    return isOver ? null : chunk;
   };
 }

@@ -122,7 +122,6 @@ export function makeHooks(parts: HookParts): Hooks {
         parts.onDiscarded();
         packet.topic = NOWHERE;
         packet.payload = '';
-        packet.retain = false;
         callback();
         return;
       }

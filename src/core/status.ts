@@ -48,7 +48,12 @@ export interface Status {
     readonly payload: string;
   }[];
   /** Items only the user can settle. */
-  readonly held: readonly { readonly attribute: string; readonly day: LocalDate; readonly state: 'conflict' | 'refused'; readonly reason: string }[];
+  readonly held: readonly {
+    readonly attribute: string;
+    readonly day: LocalDate;
+    readonly state: 'conflict' | 'refused';
+    readonly reason: string;
+  }[];
   readonly today: readonly {
     readonly attribute: string;
     readonly day: LocalDate;

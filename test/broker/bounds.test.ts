@@ -35,6 +35,14 @@ test('a session whose client is connected is not ended for another', () => {
   expect([...sessions.subscribers('x').keys()]).toEqual(['a', 'c']);
 });
 
+test('a session that is used again is not the longest unused one any more', () => {
+  const sessions = new Sessions(sessionLimits, () => false);
+  for (const clientId of ['a', 'b']) sessions.subscribe(clientId, 'x', 1);
+  sessions.resume('a');
+  sessions.subscribe('c', 'x', 1);
+  expect([...sessions.subscribers('x').keys()]).toEqual(['a', 'c']);
+});
+
 test('a session keeps no more subscriptions than a client may have', () => {
   const sessions = new Sessions(sessionLimits, () => false);
   for (const filter of ['x', 'y', 'z']) sessions.subscribe('a', filter, 1);

@@ -1,7 +1,8 @@
+import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { generate } from 'mqtt-packet';
 import { expect, test } from 'vitest';
-import { FramingGuard } from '../../src/broker/framing-guard.ts';
+import { FramingGuard, guardReads } from '../../src/broker/framing-guard.ts';
 import { connectMqtt, publishPacket, RawClient, setup } from './setup.ts';
 
 const limits = { packetSize: 1_000, connectPacketSize: 100 };
@@ -47,6 +48,25 @@ test.each([
     }),
     { numRuns: 50 },
   );
+});
+
+test('once a chunk was refused, nothing is read any more', () => {
+  const stream = new PassThrough();
+  const seen: string[] = [];
+  guardReads(
+    stream,
+    () => true,
+    (chunk) => {
+      seen.push(Buffer.from(chunk).toString());
+      return seen.length < 2;
+    },
+  );
+  const read = (text: string): unknown => {
+    stream.write(text);
+    return stream.read();
+  };
+  expect([read('a'), read('b'), read('c')]).toEqual([Buffer.from('a'), null, null]);
+  expect(seen).toEqual(['a', 'b']);
 });
 
 test('a header that announces 256 MB closes the connection at once', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { Broker } from '../../src/broker/broker.ts';
 import { ListenError } from '../../src/broker/listen.ts';
-import { connectMqtt, publishPacket, RawClient, setup, TestInlet } from './setup.ts';
+import { connectMqtt, publishPacket, RawClient, setup, TestInlet, turns } from './setup.ts';
 
 const localhost = { host: '127.0.0.1', port: 0 };
 
@@ -79,10 +79,13 @@ test('stop lets the inlet finish, and what it finished is acknowledged', async (
   const { broker, inlet, port } = await setup();
   inlet.isHolding = true;
   const device = await RawClient.connected(port, 'door');
+  const other = await RawClient.connected(port, 'other');
   device.send(publishPacket('a', 'x', { qos: 1, messageId: 3 }));
   await inlet.taken(1);
   const stopped = broker.stop();
   device.send(publishPacket('a', 'too late', { qos: 1, messageId: 4 }));
+  other.send(publishPacket('a', 'too late', { qos: 1, messageId: 5 }));
+  await turns();
   inlet.letGo();
   expect((await device.next('puback')).messageId).toBe(3);
   await stopped;

@@ -81,9 +81,12 @@ test('a PUBREL sent again is answered again', async () => {
   await device.next('pubcomp');
 });
 
-test('a device that restarted and reuses a packet id loses no reading', async () => {
+test.each([
+  ['the inlet knows it', true],
+  ['the inlet keeps no track of the topic', false],
+])('a device that restarted and reuses a packet id loses no reading: %s', async (_, knows) => {
   const { inlet, port } = await setup();
-  inlet.verdict = ({ dup }) => [undefined, { duplicate: dup }];
+  if (knows) inlet.verdict = ({ dup }) => [undefined, { duplicate: dup }];
   const mailbox = await watch(port);
   const device = await RawClient.connected(port, 'door', false);
   device.send(first);

@@ -54,6 +54,7 @@ export interface Running {
   readonly broker: Broker;
   readonly inlet: TestInlet;
   readonly port: number;
+  readonly ports: readonly number[];
   readonly logged: { level: string; message: string }[];
 }
 
@@ -70,9 +71,13 @@ export async function setup(options: Partial<BrokerOptions> = {}): Promise<Runni
     inlet.letGo();
     await broker.stop();
   });
-  const [address] = await broker.start();
-  if (!address) throw new Error('no listener');
-  return { broker, inlet, port: address.port, logged };
+  const ports = (await broker.start()).map(({ port }) => port);
+  return { broker, inlet, port: ports[0] ?? 0, ports, logged };
+}
+
+/** Lets everything that is on its way over the loopback arrive. */
+export async function turns(count = 20): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 export async function connectMqtt(port: number, options: IClientOptions = {}): Promise<MqttClient> {

@@ -90,7 +90,7 @@ test('a persistent session gets what was published while its client was away', a
   await away.subscribeAsync(['+/door', 'plain'], { qos: 1 });
   await away.endAsync();
   const device = await connectMqtt(port);
-  await device.publishAsync('/door', 'one', { qos: 1 });
+  await device.publishAsync('/door', 'one', { qos: 1, retain: true });
   await device.publishAsync('b/door', 'two', { qos: 2 });
   await device.publishAsync('plain', 'QoS 0 does not wait');
   const back = await RawClient.open(port);
@@ -98,9 +98,11 @@ test('a persistent session gets what was published while its client was away', a
   expect((await back.next('connack')).sessionPresent).toBe(true);
   const first = await back.next('publish');
   const second = await back.next('publish');
-  expect([first, second].map(({ payload, qos, dup }) => [payload.toString(), qos, dup])).toEqual([
-    ['one', 1, false],
-    ['two', 1, false],
+  expect(
+    [first, second].map(({ payload, qos, dup, retain }) => [payload.toString(), qos, dup, retain]),
+  ).toEqual([
+    ['one', 1, false, false],
+    ['two', 1, false, false],
   ]);
   back.send({ cmd: 'puback', messageId: first.messageId ?? 0 });
   await back.ping();

@@ -3,7 +3,7 @@
  */
 import { add, subtract, type Units } from '../units.ts';
 import type { Draft } from './draft.ts';
-import { followUp, judgeSum, judgeValue, type Remark } from './judge.ts';
+import { followUp, judgeSum, judgeValue, type Moment, type Remark } from './judge.ts';
 import { loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
 import { followUpAt } from './pace.ts';
 import type { Answer, Failure, Request, WriteItem, WriteSuccess } from './request.ts';
@@ -109,7 +109,7 @@ function succeed(draft: Draft, kind: WriteRequest['kind'], item: WriteItem, succ
     key.repair = false;
     key.repairs += 1;
     key.seen = item.value as Units;
-    followUp(key, draft.now);
+    followUp(key, momentOf(draft));
   } else {
     bookIncrement(draft, key, success.current);
   }
@@ -132,7 +132,7 @@ function bookIncrement(draft: Draft, key: SumKey, current: Units | undefined): v
   if (mode === 'guarded' && amount > 0 && excess >= amount && excess - amount <= key.doubt) {
     key.doubt = add(key.doubt, amount);
   }
-  remark(draft, key, judgeSum(key, mode, current, draft.now));
+  remark(draft, key, judgeSum(key, mode, current, momentOf(draft)));
 }
 
 function landValue(key: ValueKey): void {
@@ -184,7 +184,7 @@ export function takeRead(
     const wasFollowUp = key.flight === 'none' && key.lookAt !== null && key.lookAt <= draft.now;
     if (wasFollowUp) {
       key.looksLeft = Math.max(0, key.looksLeft - 1);
-      key.lookAt = key.looksLeft === 0 ? null : followUpAt(draft.now, key.looksLeft);
+      key.lookAt = key.looksLeft === 0 ? null : followUpAt(draft.now, key.looksLeft, draft.settings.settleMs);
     }
     remark(draft, key, judge(key, mode, shown, draft));
   }
@@ -196,7 +196,7 @@ function judge(
   shown: Units | string | null,
   draft: Draft,
 ): Remark {
-  if (key.kind === 'value') return judgeValue(key, mode, shown, draft.now);
+  if (key.kind === 'value') return judgeValue(key, mode, shown, momentOf(draft));
   if (typeof shown === 'string') {
     key.held = {
       state: 'refused',
@@ -205,10 +205,14 @@ function judge(
     };
     return key.held.reason;
   }
-  return judgeSum(key, mode, shown, draft.now);
+  return judgeSum(key, mode, shown, momentOf(draft));
 }
 
 function remark(draft: Draft, key: Key, text: Remark): void {
   if (text === undefined) return;
   draft.note({ level: key.held ? 'error' : 'warn', attribute: key.attribute, day: key.day, text });
+}
+
+function momentOf({ now, settings }: Draft): Moment {
+  return { now, settleMs: settings.settleMs };
 }

@@ -18,6 +18,12 @@ import type { EpochMs } from '../time.ts';
 import type { Mode, SumKey, ValueKey } from './state.ts';
 import { FOLLOW_UPS, followUpAt } from './pace.ts';
 
+/** When a value is judged, and how long a call of unknown outcome rests. */
+export interface Moment {
+  readonly now: EpochMs;
+  readonly settleMs: number;
+}
+
 /** A sentence for the log and for `explain`, or nothing. */
 export type Remark = string | undefined;
 
@@ -25,7 +31,8 @@ export type Remark = string | undefined;
 const MOST_REPAIRS = 5;
 
 /** Judges a day's value that was read, or that an answer showed. `null` is a day without data: nothing stands there. */
-export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, now: EpochMs): Remark {
+export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, at: Moment): Remark {
+  const { now } = at;
   const value = shown ?? (0 as Units);
   key.seen = value;
   key.seenAt = now;
@@ -34,11 +41,12 @@ export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, now: Epoc
     return undefined;
   }
   return key.flight === 'unknown'
-    ? settleUnknown(key, mode, value, now)
+    ? settleUnknown(key, mode, value, at)
     : judgeSettled(key, mode, value, now);
 }
 
-function settleUnknown(key: SumKey, mode: Mode, value: Units, now: EpochMs): Remark {
+function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remark {
+  const { now } = at;
   const base = key.base ?? (0 as Units);
   const amount = key.flightAmount;
   const excess = subtract(value, add(base, key.ours));
@@ -46,7 +54,7 @@ function settleUnknown(key: SumKey, mode: Mode, value: Units, now: EpochMs): Rem
     if (excess !== amount && excess !== 0) return conflict(key, value, now);
     if (excess === amount) key.ours = add(key.ours, amount);
     else key.openSince = now;
-    land(key, now);
+    land(key, at);
     return excess === amount
       ? `the call of unknown outcome was applied: Exist shows ${formatUnits(value)}`
       : `the call of unknown outcome was not applied: ${formatUnits(amount)} will be sent again`;
@@ -55,23 +63,23 @@ function settleUnknown(key: SumKey, mode: Mode, value: Units, now: EpochMs): Rem
   key.ours = add(key.ours, amount);
   key.doubt = add(key.doubt, Math.max(amount, 0) as Units);
   key.repair = value !== add(base, key.ours);
-  land(key, now);
+  land(key, at);
   return key.repair
     ? `after a call of unknown outcome Exist shows ${formatUnits(value)} instead of ${formatUnits(add(base, key.ours))}: setting it right`
     : `the call of unknown outcome was applied: Exist shows ${formatUnits(value)}`;
 }
 
-function land(key: SumKey, now: EpochMs): void {
+function land(key: SumKey, at: Moment): void {
   key.flight = 'none';
   key.flightSince = null;
   key.flightAmount = 0 as Units;
-  followUp(key, now);
+  followUp(key, at);
 }
 
 /** Looks again a few times: what was late may still come. */
-export function followUp(key: SumKey | ValueKey, now: EpochMs): void {
+export function followUp(key: SumKey | ValueKey, { now, settleMs }: Moment): void {
   key.looksLeft = FOLLOW_UPS;
-  key.lookAt = followUpAt(now, FOLLOW_UPS);
+  key.lookAt = followUpAt(now, FOLLOW_UPS, settleMs);
 }
 
 function conflict(key: SumKey, value: Units, now: EpochMs): Remark {
@@ -111,7 +119,8 @@ function judgeSettled(key: SumKey, mode: Mode, value: Units, now: EpochMs): Rema
 }
 
 /** Judges the value of a day that is written whole. */
-export function judgeValue(key: ValueKey, mode: Mode, shown: Units | string | null, now: EpochMs): Remark {
+export function judgeValue(key: ValueKey, mode: Mode, shown: Units | string | null, at: Moment): Remark {
+  const { now } = at;
   key.seen = shown;
   if (!key.based) {
     key.based = true;
@@ -126,7 +135,7 @@ export function judgeValue(key: ValueKey, mode: Mode, shown: Units | string | nu
     key.flightSince = null;
     key.flightValue = null;
     key.delivered = shown;
-    followUp(key, now);
+    followUp(key, at);
     if (shown === key.wanted) return `the call of unknown outcome was applied: Exist shows ${show(shown)}`;
     key.openSince = now;
     return `the call of unknown outcome was not applied: ${show(key.wanted)} will be sent again`;

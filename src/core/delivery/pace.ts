@@ -15,15 +15,18 @@ import type { Account, Settings } from './state.ts';
 
 const MINUTES_AN_HOUR = 60;
 
-/** After an unknown outcome or a repair: a late application shows within minutes, not the next morning. */
-const FOLLOW_UPS_MS = [5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS];
+/**
+ * After an unknown outcome or a repair: a late application shows within minutes, not the next morning. In times of
+ * `settle`, which by default makes 5 minutes, half an hour and two hours.
+ */
+const FOLLOW_UP_SETTLES = [10 / 3, 20, 80];
 
-export const FOLLOW_UPS = FOLLOW_UPS_MS.length;
+export const FOLLOW_UPS = FOLLOW_UP_SETTLES.length;
 
 /** When the next follow-up look is due, `null` after the last: the nightly audit sees the rest. */
-export function followUpAt(now: EpochMs, looksLeft: number): EpochMs | null {
-  const delayMs = FOLLOW_UPS_MS[FOLLOW_UPS - looksLeft];
-  return delayMs === undefined ? null : after(now, delayMs);
+export function followUpAt(now: EpochMs, looksLeft: number, settleMs: number): EpochMs | null {
+  const settles = FOLLOW_UP_SETTLES[FOLLOW_UPS - looksLeft];
+  return settles === undefined ? null : after(now, Math.round(settles * settleMs));
 }
 
 export function after(now: EpochMs, delayMs: number): EpochMs {
