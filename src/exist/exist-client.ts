@@ -64,7 +64,7 @@ export interface WriteObject {
 }
 
 /** Exist's bound on the objects of one call. */
-export const MOST_OBJECTS = 35;
+const MOST_OBJECTS = 35;
 const MOST_DAYS = 31;
 /** Exist's bound on the results of one page. */
 const PAGE_LIMIT = 100;

@@ -41,7 +41,7 @@ const fileSchema = z.object({
   ),
 });
 
-export class SandboxFileError extends Error {
+class SandboxFileError extends Error {
   readonly code = 'SANDBOX_FILE';
 }
 

@@ -17,7 +17,7 @@ export interface Reply {
   readonly body: string;
 }
 
-export const MOST_BODY_BYTES = 1_048_576;
+const MOST_BODY_BYTES = 1_048_576;
 
 /** `undefined` where the body is too large. Rejects where the client went away. */
 export async function readCall(request: IncomingMessage): Promise<Call | undefined> {

@@ -1,14 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createTcpServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import type { LocalDate } from '../../src/core/time.ts';
 import { Connection } from '../../src/exist/connection.ts';
 import type { ExistClient } from '../../src/exist/exist-client.ts';
 import { TOKEN, clientOf, rawServer, response, type RawServer } from './raw-server.ts';
+import { CERTIFICATE, KEY } from './self-signed.ts';
 
 const open: { close(): Promise<void> }[] = [];
 
@@ -180,18 +177,10 @@ test('TLS with a port that speaks none is not sent, and no request is written', 
 });
 
 test('a certificate nobody vouches for is not sent, and no request is written', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'exist-tls-'));
-  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '1'];
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  execFileSync('openssl', ['req', '-x509', ...newKey, '-keyout', key, '-out', cert, ...subject], {
-    stdio: 'ignore',
-  });
   let received = '';
-  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (socket) => {
+  const server = createTlsServer({ key: KEY, cert: CERTIFICATE }, (socket) => {
     socket.on('error', () => undefined).on('data', (data: Buffer) => (received += data.toString('latin1')));
   });
-  rmSync(directory, { recursive: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   open.push({ close: () => new Promise((resolve) => server.close(() => resolve())) });
   const address = server.address();
