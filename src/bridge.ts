@@ -1,0 +1,359 @@
+/**
+ * The composition root: makes the parts, introduces them to each other, starts and stops them.
+ *
+ * A reading's way: broker → intake → ledger → flusher → Exist.
+ */
+import path from 'node:path';
+import { Broker } from './broker/broker.ts';
+import type { Config } from './config/load.ts';
+import { compileMappings } from './config/mappings.ts';
+import type { Account, Settings } from './core/delivery/state.ts';
+import { readPayload, type Payload } from './core/payload.ts';
+import type { Status } from './core/status.ts';
+import { SECOND_MS, type EpochMs } from './core/time.ts';
+import { FridgeDoor } from './demo/fridge-door.ts';
+import { DeliveryCalls } from './exist/delivery-calls.ts';
+import { ExistClient } from './exist/exist-client.ts';
+import { compileExpressions } from './expression/expressions.ts';
+import { Flusher } from './flusher.ts';
+import { Intake } from './intake/intake.ts';
+import type { Clock, Rule } from './intake/ports.ts';
+import type { WantedAttribute } from './ledger/delivery-store.ts';
+import { Ledger } from './ledger/ledger.ts';
+import { metricsOf, overview } from './overview.ts';
+import { Sandbox } from './sandbox/sandbox.ts';
+import { Web } from './web/web.ts';
+
+export interface BridgeParts {
+  readonly version: string;
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly log: Log;
+  /** Why the system clock cannot be trusted, while it cannot. */
+  readonly timeProblem: () => Promise<string | undefined>;
+  /** The daemon cannot go on; a supervisor should start it anew. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export type Log = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
+const STOP_PATIENCE_MS = 3 * SECOND_MS;
+/** While the clock cannot be trusted it is looked at this often. */
+const TIME_CHECK_MS = 5 * SECOND_MS;
+
+export class Bridge {
+  private readonly log: Log;
+  private readonly ledger: Ledger;
+  private readonly intake: Intake<Payload>;
+  private readonly flusher: Flusher;
+  private readonly broker: Broker | undefined;
+  private readonly web: Web | undefined;
+  private readonly sandbox: Sandbox | undefined;
+  private door: FridgeDoor | undefined;
+  private exist: DeliveryCalls | undefined;
+  private existUrl: string;
+  private listening: readonly string[] = [];
+  private readyAt: EpochMs;
+  private timeProblem: string | undefined = 'not looked at yet';
+  private readonly cancels = new Set<() => void>();
+  private isStopping = false;
+
+  /**
+   * Opens the database; everything else waits for `start()`.
+   * @throws DatabaseError
+   */
+  constructor(
+    private config: Config,
+    private readonly parts: BridgeParts,
+  ) {
+    const { clock, log, bootId } = parts;
+    this.log = log;
+    this.readyAt = clock.now();
+    this.existUrl = config.exist.url;
+    this.ledger = Ledger.open(config.dataDir);
+    this.ledger.delivery.want(wantedAttributes(config));
+    this.intake = new Intake(
+      {
+        journal: this.ledger.journal,
+        clock,
+        bootId,
+        zone: () => this.zone(),
+        parse: (payload) => readPayload(payload),
+        onContributions: () => {
+          this.flusher.contributed();
+        },
+        onRefused: (topic, reason, sample) => {
+          log('debug', 'reading refused', { topic, reason, payload: sample });
+        },
+        onFault: (error) => {
+          log('error', 'readings cannot be stored and are not acknowledged', { error: String(error) });
+        },
+      },
+      rulesOf(config),
+    );
+    this.flusher = new Flusher(
+      {
+        store: this.ledger.delivery,
+        exist: { call: (request) => this.existCalls().call(request) },
+        clock,
+        random: Math.random,
+        isTimeKnown: () => this.timeProblem === undefined,
+        onNote: ({ level, text, attribute, day }) => {
+          log(level, [attribute, day, text].filter((part) => part !== undefined).join(' '));
+        },
+        onDecision: (account) => {
+          this.tellConnection(account);
+        },
+        onFault: parts.onFatal,
+      },
+      settingsOf(config),
+    );
+    this.broker = config.broker === false ? undefined : this.makeBroker(config.broker);
+    this.web = config.web === false ? undefined : this.makeWeb(config.web);
+    this.sandbox =
+      config.exist.url === 'sandbox'
+        ? new Sandbox({ file: path.join(config.dataDir, 'sandbox.json'), port: config.exist.sandboxPort })
+        : undefined;
+  }
+
+  /** Where a person can look: the broker, the status page, Exist. */
+  get addresses(): {
+    readonly broker: readonly string[];
+    readonly web: string | undefined;
+    readonly exist: string;
+  } {
+    return { broker: this.listening, web: this.webUrl, exist: this.existUrl };
+  }
+
+  private webUrl: string | undefined;
+
+  /** Resolves when the broker listens. Rejects with a `ListenError` where a port is taken. */
+  async start(): Promise<void> {
+    const { config } = this;
+    if (this.sandbox) this.existUrl = (await this.sandbox.start()).url;
+    const client = new ExistClient({
+      url: this.existUrl,
+      token: () => this.config.exist.token ?? 'sandbox',
+      timeoutMs: config.exist.timeoutMs,
+      userAgent: `mqtt2exist/${this.parts.version}`,
+    });
+    this.exist = new DeliveryCalls(client);
+    await this.checkTime();
+    this.intake.start();
+    if (this.web) this.webUrl = urlOf('http', await this.web.start());
+    if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
+    this.readyAt = this.parts.clock.now();
+    this.flusher.start();
+    await this.startDemo();
+  }
+
+  /** Idempotent. What was acknowledged is on disk; a call without an answer is read back at the next start. */
+  async stop(): Promise<void> {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    for (const cancel of this.cancels) cancel();
+    await this.door?.stop();
+    await this.broker?.stop();
+    await this.intake.stop();
+    await this.flusher.stop(STOP_PATIENCE_MS);
+    await this.web?.stop();
+    await this.sandbox?.stop();
+    this.ledger.close();
+  }
+
+  /**
+   * Takes another configuration: mappings, attributes, flush, token at once.
+   * @returns what needs a restart to change
+   */
+  reload(config: Config): string[] {
+    const needRestart = restartKeys(this.config, config);
+    const before = this.config;
+    this.config = { ...config, dataDir: before.dataDir, broker: before.broker, web: before.web };
+    this.ledger.delivery.want(wantedAttributes(config));
+    this.intake.reconfigure(rulesOf(config));
+    this.flusher.reconfigure(settingsOf(config));
+    this.intake.timeKnown();
+    return needRestart;
+  }
+
+  status(): Status {
+    const { clock, version } = this.parts;
+    const { journal, delivery } = this.ledger;
+    return overview({
+      version,
+      readyAt: this.readyAt,
+      now: clock.now(),
+      zone: this.zone(),
+      timeProblem: this.timeProblem,
+      existUrl: this.existUrl,
+      delivery: delivery.load(),
+      keysOfDay: (day) => delivery.keysOfDay(day),
+      callsLeft: this.flusher.callsLeft(),
+      flushEveryMs: this.config.flush.everyMs,
+      counters: journal.counters,
+      undated: journal.undatedCount(),
+      refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
+      broker: this.broker ? { listening: this.listening, clients: this.broker.clientCount } : null,
+      troubles: [],
+    });
+  }
+
+  private zone(): string | undefined {
+    if (this.timeProblem !== undefined) return undefined;
+    return this.config.timezone ?? this.flusher.state.timezone ?? undefined;
+  }
+
+  private existCalls(): DeliveryCalls {
+    if (!this.exist) throw new Error('calls to Exist begin after start()');
+    return this.exist;
+  }
+
+  private makeBroker(options: Exclude<Config['broker'], false>): Broker {
+    return new Broker({
+      listen: options.listen,
+      limits: options.limits,
+      inlet: {
+        take: (publish, done) => {
+          if (publish.topic.startsWith('mqtt2exist/')) done();
+          else this.intake.take(publish, done);
+        },
+        released: (clientId, packetId) => {
+          this.intake.released(clientId, packetId);
+        },
+      },
+      log: this.log,
+    });
+  }
+
+  private makeWeb(options: Exclude<Config['web'], false>): Web {
+    return new Web({
+      listen: options.listen,
+      source: {
+        health: () => ({
+          listening: !this.broker || this.listening.length > 0,
+          databaseOpen: this.ledger.isOpen,
+          problems: this.status().problems,
+        }),
+        status: () => this.status(),
+        metrics: () => metricsOf(this.status(), this.ledger.isOpen),
+      },
+      onFault: (error) => {
+        this.log('error', 'the web listener stumbled', { error: String(error) });
+      },
+    });
+  }
+
+  /** Looks at the clock until it can be trusted, and again now and then. */
+  private async checkTime(): Promise<void> {
+    const before = this.timeProblem;
+    this.timeProblem = await this.parts.timeProblem();
+    if (this.isStopping) return;
+    if (this.timeProblem !== undefined && before !== this.timeProblem) {
+      this.log('warn', `readings wait for the time: ${this.timeProblem}`);
+    }
+    if (this.timeProblem === undefined && before !== undefined && this.exist) {
+      this.flusher.timeKnown();
+      this.intake.timeKnown();
+    }
+    if (this.timeProblem !== undefined) this.later(TIME_CHECK_MS, () => void this.checkTime());
+  }
+
+  private later(delayMs: number, task: () => void): void {
+    const { clock } = this.parts;
+    const cancel = clock.at((clock.now() + delayMs) as EpochMs, () => {
+      this.cancels.delete(cancel);
+      task();
+    });
+    this.cancels.add(cancel);
+  }
+
+  private lastState = 'starting';
+
+  /** One line when Exist goes away and one when it is back; the zone may have come with its answer. */
+  private tellConnection(account: Account): void {
+    this.intake.timeKnown();
+    const rest = account.hold ?? account.pause;
+    const state = account.hold
+      ? 'held'
+      : rest && account.failures > 0
+        ? 'paused'
+        : account.lastSuccessAt
+          ? 'ok'
+          : 'starting';
+    if (state === this.lastState) return;
+    if (state === 'held' && rest) {
+      const held = 'Exist does not let us in; counts are kept';
+      this.log('error', held, { reason: rest.message, next_try: new Date(rest.until).toISOString() });
+    } else if (state === 'paused' && rest) {
+      this.log('warn', 'Exist does not answer as it should; counts are kept', { reason: rest.message });
+    } else if (state === 'ok') {
+      this.log('info', this.lastState === 'starting' ? 'connected to Exist' : 'Exist answers again');
+    }
+    this.lastState = state;
+  }
+
+  private async startDemo(): Promise<void> {
+    const door = this.config.demo;
+    const [url] = this.listening;
+    if (!door || url === undefined) return;
+    this.door = new FridgeDoor({
+      url,
+      topic: door.topic,
+      everyMs: door.everyMs,
+      random: Math.random,
+      onFault: (error) => {
+        this.log('warn', 'the simulated fridge door has lost the broker', { error: String(error) });
+      },
+    });
+    await this.door.start();
+  }
+}
+
+function rulesOf(config: Config): Rule<Payload>[] {
+  return compileMappings(config).map(({ mapping, expressions }) => {
+    const { operation } = mapping;
+    const objectAsText = operation.kind === 'count' && operation.on === 'message' && operation.each === 'any';
+    const compiled = compileExpressions(expressions, { objectAsText });
+    if (!compiled.ok) throw new Error(`mapping ${mapping.key} passed the check but does not compile`);
+    return { mapping, extract: compiled.extract };
+  });
+}
+
+function settingsOf(config: Config): Settings {
+  const { exist, flush, timezone } = config;
+  return {
+    settleMs: exist.settleMs,
+    callsPerHour: exist.callsPerHour,
+    flushEveryMs: flush.everyMs,
+    lingerMs: flush.lingerMs,
+    batch: flush.batch,
+    ...(timezone !== undefined && { timezone }),
+  };
+}
+
+/** The attributes that mappings feed. */
+function wantedAttributes(config: Config): WantedAttribute[] {
+  const names = new Set(config.mappings.map(({ attribute }) => attribute));
+  return [...names].flatMap((name) => {
+    const configured = config.attributes[name];
+    if (!configured) return [];
+    const { template, label, group, type, mode } = configured;
+    return [{ name, template: template ?? null, label, group, valueType: type, wantedMode: mode ?? null }];
+  });
+}
+
+function urlOf(scheme: string, { host, port }: { readonly host: string; readonly port: number }): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function restartKeys(before: Config, after: Config): string[] {
+  const keys = ['dataDir', 'broker', 'web'] as const;
+  const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  if (before.exist.url !== after.exist.url) changed.push('exist.url');
+  return changed.map((key) => (key === 'dataDir' ? 'data_dir' : key));
+}

@@ -1,0 +1,121 @@
+/**
+ * The daemon in the foreground: from configuration to `ready`, and from a signal to a clean end.
+ */
+import { Bridge } from '../bridge.ts';
+import { ListenError } from '../broker/listen.ts';
+import type { Config } from '../config/load.ts';
+import { SystemClock, bootId } from '../host/clock.ts';
+import { clockProblem, gatherClockEvidence } from '../host/clock-trust.ts';
+import { createLog, type Level, type Log } from '../host/log.ts';
+import { ServiceManager } from '../host/service.ts';
+import { DatabaseError } from '../ledger/database.ts';
+import { VERSION } from '../version.ts';
+import { WebListenError } from '../web/web.ts';
+import { load, printProblems } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+
+export interface RunOptions {
+  readonly config: string;
+  readonly logFormat: 'text' | 'json';
+  readonly logLevel: Level;
+}
+
+export async function run(options: RunOptions): Promise<ExitCode> {
+  const loaded = load(options.config);
+  if (!loaded.ok) {
+    printProblems(loaded.problems);
+    return EXIT.configuration;
+  }
+  const { config } = loaded;
+  const log = createLog({
+    level: options.logLevel,
+    format: options.logFormat,
+    env: process.env,
+    isTerminal: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
+    write: (line) => process.stderr.write(line),
+    secrets: config.exist.token === undefined ? [] : [config.exist.token],
+  });
+  const service = new ServiceManager(process.env);
+  const clock = new SystemClock();
+  return new Promise((resolve) => {
+    let bridge: Bridge | undefined;
+    let isEnding = false;
+    const end = async (code: ExitCode): Promise<void> => {
+      if (isEnding) return;
+      isEnding = true;
+      service.stopping();
+      await bridge?.stop();
+      log('info', 'stopped');
+      resolve(code);
+    };
+    const fail = (error: unknown): void => {
+      const { code, message } = explain(error);
+      log('error', message);
+      void end(code);
+    };
+    process.once('SIGTERM', () => void end(EXIT.done));
+    process.once('SIGINT', () => void end(EXIT.done));
+    process.on('SIGHUP', () => {
+      if (bridge) reload(bridge, options.config, log);
+    });
+    const begin = async (): Promise<void> => {
+      bridge = new Bridge(config, {
+        version: VERSION,
+        clock,
+        bootId: bootId(),
+        log,
+        timeProblem: async () => clockProblem(await gatherClockEvidence(clock.now())),
+        onFatal: fail,
+      });
+      await bridge.start();
+      if (isEnding) return;
+      service.ready();
+      announce(bridge, config, log);
+    };
+    begin().catch(fail);
+  });
+}
+
+function explain(error: unknown): { readonly code: ExitCode; readonly message: string } {
+  if (error instanceof DatabaseError) {
+    return { code: EXIT.database, message: `${error.message}; ${error.hint}` };
+  }
+  if (error instanceof ListenError || error instanceof WebListenError) {
+    return { code: EXIT.unavailable, message: `${error.message}; is another one running on that port?` };
+  }
+  return {
+    code: EXIT.internal,
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
+}
+
+/** Another configuration is taken whole or not at all. */
+function reload(bridge: Bridge, file: string, log: Log): void {
+  const loaded = load(file);
+  if (!loaded.ok) {
+    printProblems(loaded.problems);
+    log('error', `${file} has problems: the configuration stays as it was`);
+    return;
+  }
+  const needRestart = bridge.reload(loaded.config);
+  log('info', `${file} read again`);
+  if (needRestart.length > 0) log('warn', `needs a restart to change: ${needRestart.join(', ')}`);
+}
+
+/** One line for a log, and for somebody trying it out what to type next. */
+function announce(bridge: Bridge, config: Config, log: Log): void {
+  const { broker, web, exist } = bridge.addresses;
+  log('info', 'ready', { version: VERSION, broker: broker.join(' '), web: web ?? 'none', exist });
+  const door = config.demo;
+  const [listener] = broker;
+  if (!door || listener === undefined) return;
+  const { hostname, port } = new URL(listener);
+  for (const line of [
+    `a simulated fridge door publishes to ${door.topic}; take the section \`demo\` out and it is gone`,
+    `publish by hand:  mosquitto_pub -h ${hostname} -p ${port} -q 1 -t ${door.topic} -m open`,
+    ...(web === undefined ? [] : [`watch it count:   ${web}/`]),
+    `what Exist has:   ${exist}/`,
+  ]) {
+    log('info', line);
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * Gathers what the parts know into one status: what the user sees on the terminal, the page and in metrics.
+ */
+import { fromUnits, type Units } from './core/units.ts';
+import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
+import type { Counters } from './core/journal.ts';
+import type { MetricFamily } from './core/metrics.ts';
+import type { Status } from './core/status.ts';
+import { localDate, type EpochMs, type LocalDate } from './core/time.ts';
+
+export interface OverviewSources {
+  readonly version: string;
+  readonly readyAt: EpochMs;
+  readonly now: EpochMs;
+  /** Days are counted in it; `undefined` while time or zone is unknown. */
+  readonly zone: string | undefined;
+  /** Why instants cannot be trusted, while they cannot. */
+  readonly timeProblem: string | undefined;
+  readonly existUrl: string;
+  readonly delivery: DeliveryState;
+  /** Keys of today that are closed or open, for all that has one. */
+  readonly keysOfDay: (day: LocalDate) => readonly Key[];
+  readonly callsLeft: number;
+  readonly flushEveryMs: number;
+  readonly counters: Readonly<Counters>;
+  readonly undated: number;
+  readonly refused: Status['refused_readings'];
+  readonly broker: Status['broker'];
+  /** Trouble of other parts, in sentences. */
+  readonly troubles: readonly string[];
+}
+
+export function overview(sources: OverviewSources): Status {
+  const { delivery, now, zone } = sources;
+  const { account } = delivery;
+  const problems = problemsOf(sources);
+  return {
+    version: sources.version,
+    uptime_s: Math.max(0, Math.floor((now - sources.readyAt) / 1_000)),
+    health: problems.length === 0 ? 'ok' : 'degraded',
+    problems,
+    exist: {
+      url: sources.existUrl,
+      state: stateOf(account, now),
+      detail: (account.hold ?? account.pause)?.message ?? null,
+      last_success: iso(account.lastSuccessAt),
+      last_flush: iso(account.lastFlushAt),
+      next_flush: iso(nextFlush(delivery, sources.flushEveryMs, now)),
+      calls_left: sources.callsLeft,
+    },
+    broker: sources.broker,
+    queue: queueOf(delivery, sources.undated),
+    readings: { ...sources.counters },
+    refused_readings: sources.refused,
+    held: [...delivery.keys.values()].flatMap(({ attribute, day, held }) =>
+      held ? [{ attribute, day, state: held.state, reason: held.reason }] : [],
+    ),
+    today: zone === undefined ? [] : todayOf(sources, localDate(now, zone)),
+  };
+}
+
+function stateOf(account: Account, now: EpochMs): Status['exist']['state'] {
+  if (account.hold) return 'held';
+  if (account.pause && account.pause.until > now) return 'paused';
+  return account.lastSuccessAt === null ? 'starting' : 'ok';
+}
+
+function problemsOf({ delivery, timeProblem, undated, troubles, zone }: OverviewSources): string[] {
+  const problems = [...troubles];
+  const { account, attributes, keys } = delivery;
+  if (account.hold?.reason === 'unauthorised') {
+    problems.push(`Exist does not accept the token (${account.hold.message}): counts are kept until it does`);
+  } else if (account.hold) {
+    problems.push(`Exist refuses the bridge (${account.hold.message}): counts are kept until it does not`);
+  } else if (account.pause && account.failures >= 3) {
+    problems.push(`Exist cannot be reached (${account.pause.message}): counts are kept until it can`);
+  }
+  if (timeProblem !== undefined)
+    problems.push(`the time is not known: ${timeProblem}; ${undated} readings wait for it`);
+  else if (zone === undefined)
+    problems.push(`the time zone is not known yet; ${undated} readings wait for it`);
+  for (const { name, state, reason } of attributes.values()) {
+    if (state === 'held') problems.push(`attribute ${name} is held: ${reason ?? 'no reason given'}`);
+  }
+  const held = [...keys.values()].filter((key) => key.held).length;
+  if (held > 0) problems.push(`${held} ${held === 1 ? 'item is' : 'items are'} held for you to decide`);
+  return problems;
+}
+
+function queueOf({ keys }: DeliveryState, undated: number): Status['queue'] {
+  const all = [...keys.values()];
+  return {
+    pending_items: undated + all.filter((key) => key.openSince !== null && !key.held).length,
+    in_flight_items: all.filter((key) => key.flight === 'sending').length,
+    unknown_items: all.filter((key) => key.flight === 'unknown' && !key.held).length,
+    conflict_items: all.filter((key) => key.held?.state === 'conflict').length,
+    refused_items: all.filter((key) => key.held?.state === 'refused').length,
+  };
+}
+
+function nextFlush({ account, keys }: DeliveryState, flushEveryMs: number, now: EpochMs): EpochMs | null {
+  if (![...keys.values()].some((key) => key.openSince !== null && !key.held)) return null;
+  const allowedAt = account.lastFlushAt === null ? now : account.lastFlushAt + flushEveryMs;
+  return Math.max(now, allowedAt, account.pause?.until ?? 0, account.hold?.until ?? 0) as EpochMs;
+}
+
+function todayOf({ delivery, keysOfDay }: OverviewSources, day: LocalDate): Status['today'] {
+  return keysOfDay(day).map((key) => ({
+    attribute: key.attribute,
+    day,
+    total: key.kind === 'sum' ? number(key.total) : plain(key.wanted),
+    delivered: key.kind === 'sum' ? number(key.ours) : key.delivered === null ? null : plain(key.delivered),
+    at_exist: delivery.attributes.get(key.attribute)?.existName ?? null,
+  }));
+}
+
+function number(units: Units): number {
+  return fromUnits(units);
+}
+
+function plain(value: Units | string): number | string {
+  return typeof value === 'string' ? value : fromUnits(value);
+}
+
+function iso(instant: EpochMs | null): string | null {
+  return instant === null ? null : new Date(instant).toISOString();
+}
+
+/** The same in Prometheus' terms. */
+export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
+  const { queue, readings, exist, today, broker } = status;
+  const gauge = (name: string, help: string, value: number): MetricFamily => ({
+    name: `mqtt2exist_${name}`,
+    help,
+    type: 'gauge',
+    samples: [{ value }],
+  });
+  return [
+    gauge('up', 'Whether the broker listens and the database is open.', isReady ? 1 : 0),
+    gauge('degraded', 'Whether something needs attention; see status.', status.health === 'ok' ? 0 : 1),
+    gauge('uptime_seconds', 'Seconds since the daemon was ready.', status.uptime_s),
+    {
+      name: 'mqtt2exist_readings_total',
+      help: 'Readings by what became of them.',
+      type: 'counter',
+      samples: Object.entries(readings).map(([verdict, value]) => ({ labels: { verdict }, value })),
+    },
+    {
+      name: 'mqtt2exist_queue_items',
+      help: 'Attribute days by state.',
+      type: 'gauge',
+      samples: Object.entries(queue).map(([state, value]) => ({
+        labels: { state: state.replace(/_items$/, '') },
+        value,
+      })),
+    },
+    gauge('exist_calls_left', 'Calls to Exist left in the hour that ends now.', exist.calls_left),
+    {
+      name: 'mqtt2exist_exist_state',
+      help: 'State of the connection to Exist: 1 for the one it is in.',
+      type: 'gauge',
+      samples: (['starting', 'ok', 'paused', 'held'] as const).map((state) => ({
+        labels: { state },
+        value: exist.state === state ? 1 : 0,
+      })),
+    },
+    gauge(
+      'exist_last_success_timestamp_seconds',
+      'When Exist last answered, 0 for never.',
+      exist.last_success === null ? 0 : Date.parse(exist.last_success) / 1_000,
+    ),
+    gauge('broker_clients', 'Clients connected to the embedded broker.', broker?.clients ?? 0),
+    {
+      name: 'mqtt2exist_today_total',
+      help: "Today's total as the sensors said.",
+      type: 'gauge',
+      samples: today.flatMap(({ attribute, total }) =>
+        typeof total === 'number' ? [{ labels: { attribute }, value: total }] : [],
+      ),
+    },
+    {
+      name: 'mqtt2exist_today_delivered',
+      help: "What Exist has confirmed of today's total.",
+      type: 'gauge',
+      samples: today.flatMap(({ attribute, delivered }) =>
+        typeof delivered === 'number' ? [{ labels: { attribute }, value: delivered }] : [],
+      ),
+    },
+  ];
+}
