@@ -1,0 +1,228 @@
+/**
+ * Reads and validates the configuration file: all of it or every problem, never an exception.
+ */
+import path from 'node:path';
+import type { ValueType } from '../core/attribute.ts';
+import type { Mode } from '../core/delivery/state.ts';
+import { TEMPLATES } from '../core/templates.ts';
+import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
+import { validate } from './issues.ts';
+import { isSecret } from './kinds.ts';
+import { pathText, type Path, type Problem } from './problem.ts';
+import { configuration, type Configuration } from './schema.ts';
+import { readSource, type Source } from './source.ts';
+
+export type { Problem } from './problem.ts';
+export type { CheckExpression } from './checks.ts';
+
+export interface LoadOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Throws where the file cannot be read. */
+  readonly readFile: (path: string) => string;
+  readonly checkExpression: CheckExpression;
+}
+
+/** An attribute that mappings may feed, with everything known about it. */
+export interface ConfiguredAttribute {
+  readonly name: string;
+  /** Exist's template; `undefined` for an attribute of the user's own. */
+  readonly template: string | undefined;
+  readonly label: string;
+  readonly group: string;
+  readonly type: ValueType;
+  /** The user's word on other writers, where there is one. */
+  readonly mode: Mode | undefined;
+}
+
+export type ConfiguredMapping = Configuration['mappings'][number] & {
+  /** Where it stands in the file. */
+  readonly line: number;
+};
+
+/** The configuration with every default filled in, durations in ms, paths absolute, secrets read. */
+export interface Config {
+  readonly dataDir: string;
+  /** `undefined`: the Exist account's own. */
+  readonly timezone: string | undefined;
+  readonly exist: {
+    /** Without a slash at its end; or the word `sandbox`. */
+    readonly url: string;
+    readonly sandboxPort: number;
+    /** Absent only with the sandbox. */
+    readonly token: string | undefined;
+    readonly timeoutMs: number;
+    readonly settleMs: number;
+    readonly callsPerHour: number;
+  };
+  readonly flush: { readonly everyMs: number; readonly lingerMs: number; readonly batch: number };
+  readonly broker: false | Pick<Exclude<Configuration['broker'], false>, 'listen' | 'limits'>;
+  readonly web: false | Pick<Exclude<Configuration['web'], false>, 'listen'>;
+  /** By name: those of `attributes`, and the templates that mappings name. */
+  readonly attributes: Readonly<Record<string, ConfiguredAttribute>>;
+  readonly mappings: readonly ConfiguredMapping[];
+  /** The simulated fridge door, where there is one. */
+  readonly demo: { readonly everyMs: number; readonly topic: string } | undefined;
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export function loadConfig(file: string, options: LoadOptions): LoadResult {
+  const text = contentOf(file, options.readFile);
+  if ('failure' in text) {
+    const hint = 'name the configuration with --config FILE';
+    const message = `the file cannot be read: ${text.failure}`;
+    return { ok: false, problems: [{ file, line: 1, column: 1, path: '', message, hint }] };
+  }
+  const source = readSource(text.content.replace(/^\uFEFF/, ''), options.env);
+  const problems = new Problems(file, source);
+  if (source.value === null || source.value === undefined) {
+    const hint = 'the least is a token and one mapping; see config/mqtt2exist.yaml';
+    if (source.complaints.length === 0) problems.add(0, [], 'the file is empty', hint);
+    return { ok: false, problems: problems.sorted() };
+  }
+  const { data, issues } = validate(configuration, source.value);
+  for (const issue of issues) {
+    const offset = issue.at === 'key' ? source.keyOffset(issue.path) : source.valueOffset(issue.path);
+    if (!(source.isGarbled && issue.isMissing)) problems.add(offset, issue.path, issue.message, issue.hint);
+  }
+  const root = typeof source.value === 'object' && !Array.isArray(source.value);
+  for (const finding of root ? findConflicts(source.value, options.checkExpression) : []) {
+    const { path: at, message, hint, index } = finding;
+    if (source.isGarbled && finding.isMissing) continue;
+    const offset = index === undefined ? source.valueOffset(at) : source.textOffset(at, index);
+    problems.add(finding.isMissing ? source.keyOffset(at) : offset, at, message, hint);
+  }
+  const token = tokenOf(file, source, options, problems);
+  if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
+  return { ok: true, config: configOf(data, token, file, source) };
+}
+
+/** Gathers problems: one for each path and message, none about what was complained of already. */
+class Problems {
+  private readonly found = new Map<string, Problem>();
+
+  constructor(
+    private readonly file: string,
+    private readonly source: Source,
+  ) {
+    for (const { offset, path: at, message, hint } of source.complaints) this.put(offset, at, message, hint);
+  }
+
+  get isEmpty(): boolean {
+    return this.found.size === 0;
+  }
+
+  add(offset: number, at: Path, message: string, hint?: string): void {
+    if (this.source.broken.has(JSON.stringify(at))) return;
+    this.put(offset, at, message, hint);
+  }
+
+  sorted(): Problem[] {
+    return [...this.found.values()].sort((a, b) => a.line - b.line || a.column - b.column);
+  }
+
+  private put(offset: number, at: Path, message: string, hint: string | undefined): void {
+    const { line, column } = this.source.position(offset);
+    const problem = { file: this.file, line, column, path: pathText(at), message, hint: hint ?? null };
+    const key = JSON.stringify([line, column, problem.path, message]);
+    if (!this.found.has(key)) this.found.set(key, problem);
+  }
+}
+
+function contentOf(
+  file: string,
+  readFile: LoadOptions['readFile'],
+): { readonly content: string } | { readonly failure: string } {
+  try {
+    return { content: readFile(file) };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return { failure: 'there is no such file' };
+    if (code === 'EACCES' || code === 'EPERM') return { failure: 'permission denied' };
+    if (code === 'EISDIR') return { failure: 'it is a folder' };
+    return { failure: typeof code === 'string' ? code : 'the system refuses' };
+  }
+}
+
+/** The token itself, or from its file, without the line's end. */
+function tokenOf(file: string, source: Source, options: LoadOptions, problems: Problems): string | undefined {
+  const exist: unknown = isRecord(source.value) ? source.value['exist'] : undefined;
+  const { token, token_file: tokenFile } = isRecord(exist) ? exist : {};
+  if (typeof token === 'string') return token;
+  const at = ['exist', 'token_file'];
+  if (typeof tokenFile !== 'string' || tokenFile.trim() === '' || source.broken.has(JSON.stringify(at))) {
+    return undefined;
+  }
+  const read = contentOf(resolved(file, tokenFile), options.readFile);
+  if ('failure' in read) {
+    const hint = 'put the token into it, or name another one (relative to the folder of this file)';
+    problems.add(source.valueOffset(at), at, `the file cannot be read: ${read.failure}`, hint);
+    return undefined;
+  }
+  const content = read.content.replace(/[\r\n]+$/, '');
+  if (isSecret(content)) return content;
+  const hint = 'put nothing but the token into it';
+  problems.add(
+    source.valueOffset(at),
+    at,
+    'what the file says cannot be a token: it is empty or has white space in it',
+    hint,
+  );
+  return undefined;
+}
+
+function isRecord(candidate: unknown): candidate is Readonly<Record<string, unknown>> {
+  return typeof candidate === 'object' && candidate !== null;
+}
+
+/** Paths in the file are relative to its folder. */
+function resolved(file: string, given: string): string {
+  return path.resolve(path.dirname(file), given.trim());
+}
+
+function configOf(data: Configuration, token: string | undefined, file: string, source: Source): Config {
+  const { exist, flush, broker, web, demo } = data;
+  return {
+    dataDir: resolved(file, data.data_dir),
+    timezone: data.timezone,
+    exist: {
+      url: exist.url,
+      sandboxPort: exist.sandbox_port,
+      token,
+      timeoutMs: exist.timeout,
+      settleMs: exist.settle,
+      callsPerHour: exist.calls_per_hour,
+    },
+    flush: { everyMs: flush.every, lingerMs: flush.linger, batch: flush.batch },
+    broker: broker === false ? false : { listen: broker.listen, limits: broker.limits },
+    web: web === false ? false : { listen: web.listen },
+    attributes: attributesOf(data),
+    mappings: data.mappings.map((mapping, index) => ({
+      ...mapping,
+      line: source.position(source.valueOffset(['mappings', index])).line,
+    })),
+    demo: demo?.fridge_door && { everyMs: demo.fridge_door.every, topic: demo.fridge_door.topic },
+  };
+}
+
+function attributesOf({ attributes, mappings }: Configuration): Record<string, ConfiguredAttribute> {
+  const all: Record<string, ConfiguredAttribute> = {};
+  for (const name of [...Object.keys(attributes), ...mappings.map(({ attribute }) => attribute)]) {
+    const own = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
+    const template = own ? own.template : name;
+    const known = template === undefined ? undefined : TEMPLATES.get(template);
+    const type = known?.valueType ?? own?.type;
+    if (type === undefined) throw new Error(`attribute ${name} passed the checks without a type`);
+    all[name] = {
+      name,
+      template,
+      label: own?.label ?? known?.label ?? labelOf(name),
+      group: own?.group ?? known?.group ?? 'custom',
+      type,
+      mode: own?.mode,
+    };
+  }
+  return all;
+}
