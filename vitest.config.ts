@@ -3,8 +3,10 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    reporters: ['default', './test/closing-line-reporter.ts'],
+    // Native addons and whole daemons: a process of its own for each file.
+    pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    restoreMocks: true,
   },
 });

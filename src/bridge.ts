@@ -7,10 +7,12 @@ import path from 'node:path';
 import { Broker } from './broker/broker.ts';
 import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
+import type { CallRecord } from './core/delivery/draft.ts';
 import type { Account, Settings } from './core/delivery/state.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
+import { formatUnits } from './core/units.ts';
 import { FridgeDoor } from './demo/fridge-door.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
@@ -105,6 +107,9 @@ export class Bridge {
         isTimeKnown: () => this.timeProblem === undefined,
         onNote: ({ level, text, attribute, day }) => {
           log(level, [attribute, day, text].filter((part) => part !== undefined).join(' '));
+        },
+        onFinished: (call) => {
+          this.tellCall(call);
         },
         onDecision: (account) => {
           this.tellConnection(account);
@@ -261,6 +266,23 @@ export class Bridge {
       this.intake.timeKnown();
     }
     if (this.timeProblem !== undefined) this.later(TIME_CHECK_MS, () => void this.checkTime());
+  }
+
+  /** A line for every flush, not for every message. */
+  private tellCall({ request, outcome, detail }: CallRecord): void {
+    if (request.kind !== 'increment' && request.kind !== 'update') {
+      this.log('debug', `asked Exist: ${request.kind}`, { outcome, detail });
+      return;
+    }
+    const items = request.items.map(({ attribute, day, value }) => {
+      const amount = typeof value === 'string' ? JSON.stringify(value) : formatUnits(value);
+      return `${attribute} ${request.kind === 'increment' ? `+${amount}` : `= ${amount}`} (${day})`;
+    });
+    if (outcome === 'answered') this.log('info', `Exist took ${items.join(', ')}`);
+    else
+      this.log('warn', `${outcome === 'not-sent' ? 'not sent' : 'outcome unknown'}: ${items.join(', ')}`, {
+        detail,
+      });
   }
 
   private later(delayMs: number, task: () => void): void {

@@ -2,7 +2,7 @@
  * Carries out what `core/delivery` decides: loads the state, lets the reducer decide, writes the decision, makes
  * the one call it names, and feeds the outcome back. Knows no rule of its own.
  */
-import type { Decision, Note } from './core/delivery/draft.ts';
+import type { CallRecord, Decision, Note } from './core/delivery/draft.ts';
 import type { Outcome } from './core/delivery/outcome.ts';
 import { callsLeft, flushAllowedAt } from './core/delivery/pace.ts';
 import type { Answer, Request } from './core/delivery/request.ts';
@@ -30,6 +30,8 @@ export interface FlusherParts {
   /** Whether instants can be trusted; while they cannot, nothing is sent. */
   readonly isTimeKnown: () => boolean;
   readonly onNote: (note: Note) => void;
+  /** A call has come to its end, whichever. */
+  readonly onFinished: (call: CallRecord) => void;
   readonly onDecision: (account: Account) => void;
   /** The store failed: the daemon cannot go on. */
   readonly onFault: (error: unknown) => void;
@@ -127,6 +129,7 @@ export class Flusher {
       return;
     }
     this.account = decision.account;
+    if (decision.finished) this.parts.onFinished(decision.finished);
     for (const note of decision.notes) this.parts.onNote(note);
     this.parts.onDecision(decision.account);
     if (decision.call) this.underWay = this.call(decision.call);

@@ -2,6 +2,7 @@
  * Gathers what the parts know into one status: what the user sees on the terminal, the page and in metrics.
  */
 import { fromUnits, type Units } from './core/units.ts';
+import { unsent } from './core/delivery/plan.ts';
 import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
 import type { MetricFamily } from './core/metrics.ts';
@@ -87,10 +88,16 @@ function problemsOf({ delivery, timeProblem, undated, troubles, zone }: Overview
   return problems;
 }
 
-function queueOf({ keys }: DeliveryState, undated: number): Status['queue'] {
-  const all = [...keys.values()];
+/** Something of it waits to be sent; a fraction that waits for its whole unit does not. */
+function isPending({ attributes }: DeliveryState, key: Key): boolean {
+  if (key.held || key.flight !== 'none') return false;
+  return key.kind === 'sum' ? unsent(key, attributes.get(key.attribute)) !== 0 : key.wanted !== key.delivered;
+}
+
+function queueOf(delivery: DeliveryState, undated: number): Status['queue'] {
+  const all = [...delivery.keys.values()];
   return {
-    pending_items: undated + all.filter((key) => key.openSince !== null && !key.held).length,
+    pending_items: undated + all.filter((key) => isPending(delivery, key)).length,
     in_flight_items: all.filter((key) => key.flight === 'sending').length,
     unknown_items: all.filter((key) => key.flight === 'unknown' && !key.held).length,
     conflict_items: all.filter((key) => key.held?.state === 'conflict').length,
@@ -98,8 +105,9 @@ function queueOf({ keys }: DeliveryState, undated: number): Status['queue'] {
   };
 }
 
-function nextFlush({ account, keys }: DeliveryState, flushEveryMs: number, now: EpochMs): EpochMs | null {
-  if (![...keys.values()].some((key) => key.openSince !== null && !key.held)) return null;
+function nextFlush(delivery: DeliveryState, flushEveryMs: number, now: EpochMs): EpochMs | null {
+  const { account, keys } = delivery;
+  if (![...keys.values()].some((key) => isPending(delivery, key))) return null;
   const allowedAt = account.lastFlushAt === null ? now : account.lastFlushAt + flushEveryMs;
   return Math.max(now, allowedAt, account.pause?.until ?? 0, account.hold?.until ?? 0) as EpochMs;
 }

@@ -280,6 +280,7 @@ export class Broker {
       retained: new RetainedMessages(this.limits),
       sessions: new Sessions(this.limits, (clientId) => this.clients.has(clientId)),
       // aedes hands over its own client objects here; the cast only says so.
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
       isGranted: (client, filter) => this.connectionOf.get(client as Client)?.granted.has(filter) ?? false,
       isDuplicate: (packet) => this.duplicates.has(packet),
       release: (clientId, packetId) => gate.release(clientId, packetId),

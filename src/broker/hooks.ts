@@ -102,7 +102,7 @@ export function makeHooks(parts: HookParts): Hooks {
     };
     safely(callback, () => {
       // A will comes here without being a packet of its own.
-      const isWill = packet.cmd !== 'publish';
+      const isWill = (packet.cmd as string) !== 'publish';
       if (isWill && parts.isStopping()) {
         // The devices are well, it is the broker that goes: their wills would be untrue readings. MQTT 3.1.1
         // leaves it to the server (section 3.1.2.5).
@@ -192,6 +192,7 @@ export function makeHooks(parts: HookParts): Hooks {
 }
 
 function connectError(message: string, returnCode: typeof IDENTIFIER_REJECTED): AuthenticateError {
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- aedes exports its codes as a type only
   return Object.assign(new Error(message), { returnCode });
 }
 

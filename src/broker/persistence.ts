@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/require-await -- aedes wants promises, memory needs no waiting */
 /**
  * What aedes keeps between packets, in its own interface (that of aedes-persistence 11): retained messages,
  * persistent sessions, and the inbound half of QoS 2. All in memory and bounded.

@@ -192,7 +192,7 @@ function print(
       const value =
         values.length === 0 ? '' : ` value ${values.map((each) => JSON.stringify(each)).join(', ')}`;
       lines.push(`  ${attribute}: ${verdict}${value}${reason === undefined ? '' : ` (${reason})`}`);
-      lines.push(`    state  ${JSON.stringify(before) ?? 'none'} -> ${JSON.stringify(after) ?? 'none'}`);
+      lines.push(`    state  ${JSON.stringify(before ?? 'none')} -> ${JSON.stringify(after ?? 'none')}`);
       for (const contribution of contributions) lines.push(`    counts ${describe(contribution)}`);
       if (contributions.length === 0) lines.push('    counts nothing');
     }

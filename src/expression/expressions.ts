@@ -139,8 +139,8 @@ function extractionOf(
   return {
     kind: 'values',
     values,
-    ...(identity !== undefined && { identity: String(identity) }),
-    ...(instance !== undefined && { instance: String(instance) }),
+    ...(identity !== undefined && { identity: textOf(identity) }),
+    ...(instance !== undefined && { instance: textOf(instance) }),
     ...(at !== undefined && { deviceTime: at }),
     ...(ageS !== undefined && { ageS }),
   };
@@ -209,6 +209,11 @@ function single(key: ExpressionKey, found: readonly unknown[] | undefined): Scal
     return { kind: 'refused', reason: `\`${key}\` is longer than ${MAX_IDENTITY_LENGTH} characters` };
   }
   return isNoReading(text) ? undefined : text;
+}
+
+/** What `single` gave, once its refusals are dealt with. */
+function textOf(told: Scalar | NoValues): string {
+  return typeof told === 'object' ? '' : String(told);
 }
 
 /** JSONata's `$boolean`: empty text, 0, null, and empty or all-false lists and objects are false. */

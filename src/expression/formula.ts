@@ -154,7 +154,7 @@ function nodesOf(ast: unknown): Node[] {
     if (typeof one !== 'object' || one === null || seen.has(one)) continue;
     seen.add(one);
     if (isNode(one)) nodes.push(one);
-    open.push(...Object.values(one));
+    open.push(...(Object.values(one) as unknown[]));
   }
   return nodes;
 }
@@ -162,7 +162,7 @@ function nodesOf(ast: unknown): Node[] {
 interface Guard {
   readonly name: string;
   readonly signature: string;
-  isTooMuch(first: unknown, second: unknown): boolean;
+  readonly isTooMuch: (first: unknown, second: unknown) => boolean;
 }
 
 /** The functions whose cost a payload could drive up; each calls JSONata's own once its arguments are bounded. */

@@ -1,85 +1,56 @@
 /**
- * The database file: opened durably, by one process, checked, and brought to the present schema.
+ * The database file: held by one process, checked, repaired where it has to be, and brought to the present schema.
+ *
+ * ```
+ *   lock ─▶ finish what a crash cut short ─▶ inspect ─┬─ usable ──────────────────────▶ connect ─▶ migrate ─▶ compare
+ *                                                     ├─ damaged, emptied: save what can be read,   ▲    with the
+ *                                                     │  set it aside, start a new one ─────────────┘    send mark
+ *                                                     └─ locked, foreign, newer, not readable: an error, untouched
+ * ```
  */
-import { mkdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import Database from 'better-sqlite3';
-import { MIGRATIONS } from './migrations.ts';
+import type Database from 'better-sqlite3';
+import type { EpochMs } from '../core/time.ts';
+import { connect, migrate } from './connection.ts';
+import { damageReport, type DamageReport } from './damage-report.ts';
+import { databaseError, type DatabaseError } from './database-error.ts';
+import { DeliveryStore } from './delivery-store.ts';
+import { DiskSpace, type SpaceLimits } from './disk-space.ts';
+import {
+  COMPANIONS,
+  DATABASE_FILE,
+  LOCK_FILE,
+  SUSPECT_FILE,
+  asideName,
+  exists,
+  moveDatabase,
+} from './files.ts';
+import { inspect } from './inspection.ts';
+import { lock } from './lock.ts';
+import { addNote, holdOpenAmounts, type Held } from './older-copy.ts';
+import { buildSuccessor, finishReplacement, replace } from './replacement.ts';
+import { salvage, type Salvaged } from './salvage.ts';
+import { SendMark, type Mark } from './send-mark.ts';
 
-/** "m2e\0" in ASCII: tells our file from any other SQLite database. */
-const APPLICATION_ID = 0x6d326500;
+export { DatabaseError, databaseError, type DatabaseProblem } from './database-error.ts';
+export { DATABASE_FILE } from './files.ts';
 
-export const DATABASE_FILE = 'mqtt2exist.db';
-const LOCK_FILE = 'mqtt2exist.lock';
-
-export type DatabaseProblem = 'locked' | 'damaged' | 'foreign' | 'newer' | 'full' | 'read-only' | 'io';
-
-/** The database cannot be used. `message` says which file and why, `hint` what to do. */
-export class DatabaseError extends Error {
-  override readonly name = 'DatabaseError';
-
-  constructor(
-    readonly problem: DatabaseProblem,
-    readonly file: string,
-    message: string,
-    readonly hint: string,
-    options?: ErrorOptions,
-  ) {
-    super(`${file}: ${message}`, options);
-  }
-}
-
-const PROBLEMS: readonly (readonly [RegExp, DatabaseProblem, string, string])[] = [
-  [
-    /^SQLITE_(BUSY|LOCKED)/,
-    'locked',
-    'another process holds it',
-    'stop the other mqtt2exist, or give this one its own data_dir',
-  ],
-  [
-    /^SQLITE_(CORRUPT|NOTADB)/,
-    'damaged',
-    'it is damaged',
-    'put a backup in its place, or move it away to start afresh',
-  ],
-  [/^SQLITE_FULL/, 'full', 'the disk is full', 'free some space; nothing that was acknowledged is lost'],
-  [
-    /^SQLITE_(READONLY|CANTOPEN|PERM|AUTH)/,
-    'read-only',
-    'it cannot be opened for writing',
-    'check the owner and the rights of data_dir',
-  ],
-];
-
-/** What SQLite or the file system threw, as a `DatabaseError`. */
-export function databaseError(error: unknown, file: string): DatabaseError {
-  if (error instanceof DatabaseError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const words = error instanceof Error ? error.message : String(error);
-  for (const [pattern, problem, message, hint] of PROBLEMS) {
-    if (pattern.test(code))
-      return new DatabaseError(problem, file, `${message} (${words})`, hint, { cause: error });
-  }
-  if (/^E(ACCES|PERM|ROFS)/.test(code)) {
-    const hint = 'check the owner and the rights of data_dir';
-    return new DatabaseError('read-only', file, `it cannot be opened for writing (${words})`, hint, {
-      cause: error,
-    });
-  }
-  if (code === 'ENOSPC') {
-    return new DatabaseError('full', file, `the disk is full (${words})`, 'free some space', {
-      cause: error,
-    });
-  }
-  return new DatabaseError('io', file, words, 'check the disk: the system log may say more', {
-    cause: error,
-  });
+export interface OpenOptions {
+  /** Called once the database is usable again. */
+  readonly onDamage?: (report: DamageReport) => void;
+  readonly now?: EpochMs;
+  readonly space?: Partial<SpaceLimits>;
 }
 
 /** The open database and the lock that keeps a second process out. */
 export interface OpenDatabase {
   readonly db: Database.Database;
   readonly file: string;
+  readonly bridgeId: string;
+  readonly mark: SendMark;
+  readonly space: DiskSpace;
   close(): void;
 }
 
@@ -87,100 +58,133 @@ export interface OpenDatabase {
  * Opens (or makes) the database in `folder`.
  * @throws DatabaseError
  */
-export function openDatabase(folder: string): OpenDatabase {
+export function openDatabase(folder: string, options: OpenOptions = {}): OpenDatabase {
   const file = path.join(folder, DATABASE_FILE);
-  const opened: Database.Database[] = [];
+  const now = options.now ?? (Date.now() as EpochMs);
+  const opened: { close(): void }[] = [];
   const close = (): void => {
-    for (const db of opened.reverse()) db.close();
-    opened.length = 0;
+    for (const part of opened.splice(0).reverse()) part.close();
   };
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     opened.push(lock(path.join(folder, LOCK_FILE)));
-    const db = new Database(file, { timeout: 2_000 });
-    opened.push(db);
-    makeDurable(db, file);
-    verify(db, file);
-    migrate(db, file);
-    return { db, file, close };
+    const space = new DiskSpace(folder, options.space);
+    const mark = new SendMark(folder);
+    opened.push(mark);
+    const ready = withRoom(file, space, () => makeReady(file, mark, now));
+    opened.push(ready.db);
+    space.prepare();
+    if (ready.report) options.onDamage?.(ready.report);
+    return { db: ready.db, file, bridgeId: ready.bridgeId, mark, space, close };
   } catch (error) {
     close();
     throw databaseError(error, file);
   }
 }
 
-/** The lock goes with the process, however it ends: it is a lock of the operating system on a file of its own. */
-function lock(file: string): Database.Database {
-  const db = new Database(file, { timeout: 0 });
+/** On a full disk the ballast is there for the start as well: what it does is repeatable. */
+function withRoom<T>(file: string, space: DiskSpace, work: () => T): T {
   try {
-    db.pragma('journal_mode = DELETE');
-    db.exec('BEGIN EXCLUSIVE');
-    return db;
+    return work();
+  } catch (error) {
+    const failure: DatabaseError = databaseError(error, file);
+    if (failure.problem !== 'full' || !space.release()) throw failure;
+    return work();
+  }
+}
+
+interface Ready {
+  readonly db: Database.Database;
+  readonly bridgeId: string;
+  readonly report: DamageReport | undefined;
+}
+
+function makeReady(file: string, mark: SendMark, now: EpochMs): Ready {
+  finishReplacement(file, now);
+  const known = mark.read();
+  const condition = inspect(file, known !== 'missing');
+  let setAside: string | null = null;
+  let salvaged: Salvaged | null = null;
+  if (condition.kind === 'damaged') {
+    salvaged = buildSuccessor(file, (db) => salvage(file, db));
+    setAside = replace(file, 'damaged', now);
+    rmSync(path.join(path.dirname(file), SUSPECT_FILE), { force: true });
+  } else if (condition.kind === 'absent' && COMPANIONS.some((suffix) => exists(file + suffix))) {
+    // A WAL that lost its database: SQLite would delete it.
+    setAside = asideName(file, 'damaged', now);
+    moveDatabase(file, setAside);
+  }
+  const db = connect(file);
+  try {
+    migrate(db);
+    const bridgeId = identify(db, typeof known === 'string' ? undefined : known);
+    const { held, cause } = compare(db, bridgeId, mark, known, salvaged, now);
+    const facts = { file, setAside, salvaged, held: held ?? { amounts: 0, forgotten: 0, undated: 0 } };
+    let report: DamageReport | undefined;
+    if (condition.kind === 'damaged') {
+      report = damageReport({ ...facts, kind: 'damaged', cause: condition.cause });
+    } else if (condition.kind === 'absent' && known !== 'missing') {
+      report = damageReport({ ...facts, kind: 'vanished', cause: 'there is no such file' });
+    } else if (held && cause !== undefined) {
+      report = damageReport({ ...facts, kind: 'older-copy', cause });
+    }
+    if (report) addNote(db, now, null, null, report.message);
+    return { db, bridgeId, report };
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function makeDurable(db: Database.Database, file: string): void {
-  db.pragma('journal_mode = WAL');
-  // better-sqlite3 compiles SQLite so that WAL silently means synchronous=NORMAL, which loses commits when the
-  // power goes: set it, and read it back after the first statement.
-  db.pragma('synchronous = FULL');
-  db.prepare('SELECT count(*) FROM sqlite_schema').get();
-  const journalMode = db.pragma('journal_mode', { simple: true });
-  const synchronous = db.pragma('synchronous', { simple: true });
-  if (journalMode !== 'wal' || synchronous !== 2) {
-    const message = `journal_mode is ${String(journalMode)}, synchronous is ${String(synchronous)}`;
-    throw new DatabaseError(
-      'io',
-      file,
-      message,
-      'data_dir must be on a file system that SQLite can keep a WAL on',
-    );
-  }
-  // Small checkpoints often: a third of the bytes a growing WAL costs an SD card.
-  db.pragma('wal_autocheckpoint = 100');
-  db.pragma('cache_size = -2000');
-  db.pragma('temp_store = MEMORY');
-  db.pragma('trusted_schema = OFF');
+/** Eight hexadecimal digits, made once. A database that was lost keeps the id its bridge had. */
+function identify(db: Database.Database, mark: Mark | undefined): string {
+  db.prepare("INSERT OR IGNORE INTO meta (key, value) VALUES ('bridge_id', ?)").run(
+    mark?.bridgeId ?? randomBytes(4).toString('hex'),
+  );
+  const row = db.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'bridge_id'").get();
+  return row?.value ?? '';
 }
 
-function verify(db: Database.Database, file: string): void {
-  const version = schemaVersion(db);
-  const id = db.pragma('application_id', { simple: true });
-  const tables = db
-    .prepare<[], { n: number }>("SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'")
-    .get();
-  const isEmpty = version === 0 && id === 0 && tables?.n === 0;
-  if (!isEmpty && id !== APPLICATION_ID) {
-    throw new DatabaseError('foreign', file, 'it is not a database of mqtt2exist', 'name another data_dir');
-  }
-  if (version > MIGRATIONS.length) {
-    const message = `it was written by a newer version (schema ${version}, this one knows ${MIGRATIONS.length})`;
-    throw new DatabaseError('newer', file, message, 'install that version again, or restore an older backup');
-  }
-  const verdict = db.pragma('quick_check(1)', { simple: true });
-  if (verdict !== 'ok') {
-    const hint = 'put a backup in its place, or move it away to start afresh';
-    throw new DatabaseError('damaged', file, `it is damaged (${String(verdict)})`, hint);
-  }
+interface Comparison {
+  /** There where the database had to be taken for an older copy. */
+  readonly held?: Held;
+  readonly cause?: string;
 }
 
-function schemaVersion(db: Database.Database): number {
-  return Number(db.pragma('user_version', { simple: true }));
+/** Is this the database that the last call left from? */
+function compare(
+  db: Database.Database,
+  bridgeId: string,
+  mark: SendMark,
+  known: Mark | 'missing' | 'unreadable',
+  salvaged: Salvaged | null,
+  now: EpochMs,
+): Comparison {
+  const { lastCallId } = new DeliveryStore(db).account();
+  const markedCallId = typeof known === 'string' ? 0 : known.lastCallId;
+  let cause: string | undefined;
+  if (typeof known === 'string') cause = `nothing tells whether it is the latest: ${MARK_LOST[known]}`;
+  else if (known.bridgeId !== bridgeId) cause = 'it is of another bridge than the one that worked here last';
+  else if (known.lastCallId > lastCallId) {
+    cause = `it knows ${lastCallId} calls to Exist, and ${known.lastCallId} were made`;
+  } else if (salvaged?.incomplete.includes('meta')) cause = 'it no longer tells how many calls were made';
+  let held: Held | undefined;
+  if (cause !== undefined) {
+    const reason = salvaged
+      ? `the database was damaged, and what could be saved of it may be older than the last call (${cause}): nobody can tell whether this was sent`
+      : `an older copy of the database was put back (${cause}): nobody can tell whether this was sent`;
+    held = holdOpenAmounts(db, { reason, now, lastCallId: markedCallId, isBehind: true });
+  }
+  const latest = { bridgeId, lastCallId: Math.max(lastCallId, markedCallId) };
+  if (typeof known === 'string' || known.bridgeId !== bridgeId || known.lastCallId !== latest.lastCallId) {
+    mark.reset(latest);
+  }
+  // A new database has no mark yet, and one without anything open is as good as the latest.
+  const isNothing = known === 'missing' && held && held.amounts + held.forgotten + held.undated === 0;
+  return held && cause !== undefined && !isNothing ? { held, cause } : {};
 }
 
-/** Each step in a transaction of its own: an interrupted one leaves the schema before it. */
-function migrate(db: Database.Database, file: string): void {
-  for (let version = schemaVersion(db); version < MIGRATIONS.length; version += 1) {
-    const sql = MIGRATIONS[version];
-    if (sql === undefined)
-      throw new DatabaseError('io', file, `no migration ${version + 1}`, 'reinstall mqtt2exist');
-    db.transaction(() => {
-      db.exec(sql);
-      db.pragma(`user_version = ${version + 1}`);
-      db.pragma(`application_id = ${APPLICATION_ID}`);
-    }).immediate();
-  }
-}
+const MARK_LOST = {
+  missing: 'mqtt2exist.sent is missing',
+  unreadable: 'mqtt2exist.sent cannot be read',
+} as const;

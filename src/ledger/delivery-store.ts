@@ -27,31 +27,52 @@ export type WantedAttribute = Pick<
   'name' | 'template' | 'label' | 'group' | 'valueType' | 'wantedMode'
 >;
 
+/** How the delivery's transactions are carried out. */
+export interface DeliveryWriting {
+  /** Runs a whole transaction, again where the first attempt met the full disk. */
+  urgent<T>(work: () => T): T;
+  /** A call's intent is committed, and it leaves once this returns. */
+  departing(callId: number): void;
+}
+
 export class DeliveryStore {
   private readonly sql;
 
-  constructor(private readonly db: Database.Database) {
+  constructor(
+    private readonly db: Database.Database,
+    private readonly writing: DeliveryWriting = { urgent: (work) => work(), departing: () => undefined },
+  ) {
     this.sql = prepare(db);
   }
 
-  /** Loads the state, lets `decide` work on it, and writes its decision: one durable transaction. */
+  /**
+   * Loads the state, lets `decide` work on it, and writes its decision: one durable transaction. `decide` may run
+   * twice. Where the decision begins a call, its number is durable outside of the database as well.
+   */
   transact(decide: (state: DeliveryState) => Decision, now: EpochMs): Decision {
-    return this.db
-      .transaction(() => {
-        const decision = decide(this.load());
-        this.save(decision, now);
-        return decision;
-      })
-      .immediate();
+    const { writing } = this;
+    const transaction = this.db.transaction(() => {
+      const decision = decide(this.load());
+      this.save(decision, now);
+      return decision;
+    });
+    const decision = writing.urgent(() => transaction.immediate());
+    const { call } = decision;
+    if (call) writing.urgent(() => writing.departing(call.id));
+    return decision;
   }
 
   load(): DeliveryState {
-    const attributes = new Map(this.sql.readAttributes.all().map((row) => [row.name, attributeOf(row)]));
     const keys = new Map<string, Key>();
     for (const row of this.sql.readOpen.all()) {
       keys.set(keyOf(row.attribute, row.day as LocalDate), keyOfRow(row));
     }
-    return { account: this.account(), attributes, keys };
+    return { account: this.account(), attributes: this.attributes(), keys };
+  }
+
+  /** By configured name. */
+  attributes(): Map<string, Attribute> {
+    return new Map(this.sql.readAttributes.all().map((row) => [row.name, attributeOf(row)]));
   }
 
   /** One day of one attribute, closed or not. */
@@ -72,11 +93,10 @@ export class DeliveryStore {
 
   /** Makes the attributes what the configuration says; those it no longer names stay, for what is still to be sent. */
   want(attributes: readonly WantedAttribute[]): void {
-    this.db
-      .transaction(() => {
-        for (const attribute of attributes) this.wantOne(attribute);
-      })
-      .immediate();
+    const transaction = this.db.transaction(() => {
+      for (const attribute of attributes) this.wantOne(attribute);
+    });
+    this.writing.urgent(() => transaction.immediate());
   }
 
   private wantOne(wanted: WantedAttribute): void {

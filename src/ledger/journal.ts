@@ -10,12 +10,11 @@ import { combine, dayValueResult, type DayValue } from '../core/day-value.ts';
 import type { Counters, DeliveryMark, JournalEntry, UndatedMessage } from '../core/journal.ts';
 import type { MappingState } from '../core/mapping/mapping-state.ts';
 import type { Contribution } from '../core/reading.ts';
-import { DAY_MS, type EpochMs, type LocalDate } from '../core/time.ts';
+import type { EpochMs, LocalDate } from '../core/time.ts';
 import { add, type Units } from '../core/units.ts';
 
 /** States kept in memory beside the database; past it the ones used longest ago are read again when needed. */
 const MOST_CACHED_STATES = 10_000;
-const IDENTITY_KEPT_MS = 7 * DAY_MS;
 const COUNTERS = 'readings';
 
 interface StateChange {
@@ -44,7 +43,11 @@ export class Journal {
   private readonly counted: Counters;
   private readonly writeAll: Database.Transaction<() => void>;
 
-  constructor(db: Database.Database) {
+  constructor(
+    db: Database.Database,
+    /** Refuses readings while the disk is short, and ends all writing once it fails. */
+    private readonly commits: { readings<T>(work: () => T): T },
+  ) {
     this.sql = prepare(db);
     this.counted = this.readCounters();
     this.writeAll = db.transaction(() => {
@@ -65,12 +68,14 @@ export class Journal {
   transact<T>(work: () => T): T {
     const counted = { ...this.counted };
     try {
-      const result = work();
-      if (this.hasChanges()) {
-        this.writeAll.immediate();
-        for (const [id, change] of this.changedStates) this.cache(id, change.state);
-      }
-      return result;
+      return this.commits.readings(() => {
+        const result = work();
+        if (this.hasChanges()) {
+          this.writeAll.immediate();
+          for (const [id, change] of this.changedStates) this.cache(id, change.state);
+        }
+        return result;
+      });
     } catch (error) {
       Object.assign(this.counted, counted);
       throw error;
@@ -194,11 +199,6 @@ export class Journal {
     return this.sql.readRefused.all(most).map((row) => ({ ...row, at: row.at as EpochMs }));
   }
 
-  /** Forgets identities nobody will send again. */
-  forgetIdentities(now: EpochMs): void {
-    this.sql.forgetIdentities.run(now - IDENTITY_KEPT_MS);
-  }
-
   private write(): void {
     for (const change of this.undatedChanges) change();
     for (const identity of this.identities.values()) this.sql.addIdentity.run(...identity);
@@ -215,8 +215,9 @@ export class Journal {
         entry.sample ?? null,
       );
     }
+    const changedAt = this.entries.at(-1)?.receivedAt ?? null;
     for (const { mapping, topic, state, dueAt } of this.changedStates.values()) {
-      this.sql.writeState.run(mapping, topic, JSON.stringify(state), dueAt ?? null);
+      this.sql.writeState.run(mapping, topic, JSON.stringify(state), dueAt ?? null, changedAt);
     }
     for (const change of this.changedDays.values()) {
       if (change.amount !== undefined) {
@@ -279,9 +280,10 @@ function prepare(db: Database.Database) {
     readState: db.prepare<[string, string], { state: string }>(
       'SELECT state FROM mapping_state WHERE mapping = ? AND topic = ?',
     ),
-    writeState: db.prepare<[string, string, string, number | null]>(
-      `INSERT INTO mapping_state (mapping, topic, state, due_ms) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET state = excluded.state, due_ms = excluded.due_ms`,
+    writeState: db.prepare<[string, string, string, number | null, number | null]>(
+      `INSERT INTO mapping_state (mapping, topic, state, due_ms, changed_ms) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET state = excluded.state, due_ms = excluded.due_ms,
+         changed_ms = coalesce(excluded.changed_ms, changed_ms)`,
     ),
     readDue: db.prepare<[], { mapping: string; topic: string; dueAt: number }>(
       'SELECT mapping, topic, due_ms AS dueAt FROM mapping_state WHERE due_ms IS NOT NULL',
@@ -292,7 +294,6 @@ function prepare(db: Database.Database) {
     readIdentity: db.prepare<[string, string, string], { seen_ms: number }>(
       'SELECT seen_ms FROM identity WHERE mapping = ? AND topic = ? AND identity = ?',
     ),
-    forgetIdentities: db.prepare<[number]>('DELETE FROM identity WHERE seen_ms < ?'),
     addReading: db.prepare<
       [
         number,

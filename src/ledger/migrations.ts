@@ -4,6 +4,19 @@
  * Amounts are units of 1e-6 (`core/units.ts`), instants milliseconds since the epoch, days `YYYY-mm-dd` local.
  */
 
+/** In the order of what would be missed most. */
+export const TABLES = [
+  'meta',
+  'ledger',
+  'attribute',
+  'mapping_state',
+  'undated',
+  'identity',
+  'call',
+  'note',
+  'reading',
+] as const;
+
 export const MIGRATIONS: readonly string[] = [
   `
   -- Single facts: the bridge's id, the delivery's account, counters.
@@ -135,5 +148,9 @@ export const MIGRATIONS: readonly string[] = [
     day TEXT,
     text TEXT NOT NULL
   ) STRICT;
+  `,
+  `
+  -- When a mapping's memory of a topic last changed, to forget topics that fell silent for good.
+  ALTER TABLE mapping_state ADD COLUMN changed_ms INTEGER;
   `,
 ];

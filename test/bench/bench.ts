@@ -156,7 +156,9 @@ async function startDaemon(name: string, wrapper: readonly string[] = []): Promi
   return {
     port: Number(new URL(daemon.brokerUrl).port),
     pid: daemon.pid,
-    stop: async () => void (await daemon.stop()),
+    stop: async () => {
+      await daemon.stop();
+    },
   };
 }
 

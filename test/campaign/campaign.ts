@@ -76,10 +76,10 @@ export async function campaign({
   const port = await freePort();
   const brokerUrl = `mqtt://127.0.0.1:${port}`;
   const devices: Device[] = [
-    new FaithfulDevice(brokerUrl, 'qos1', 1),
-    new FaithfulDevice(brokerUrl, 'qos2', 2),
-    new RestartingDevice(brokerUrl, 'ids', random),
-    new CarelessDevice(brokerUrl, 'qos0'),
+    new FaithfulDevice(port, 'qos1', 1),
+    new FaithfulDevice(port, 'qos2', 2),
+    new RestartingDevice(port, 'ids', random),
+    new CarelessDevice(port, 'qos0'),
   ];
   const start = (): Promise<Daemon> => Daemon.start({ folder, existUrl, yaml: YAML, listen: brokerUrl });
   sandbox.faults(
@@ -119,7 +119,7 @@ export async function campaign({
     };
   } finally {
     await daemon?.kill();
-    for (const device of devices) await device.stop();
+    for (const device of devices) device.stop();
     await sandbox.stop();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -129,6 +129,7 @@ export async function campaign({
 async function settle(daemon: Daemon, sandbox: Sandbox, devices: readonly Device[]): Promise<AccountLine[]> {
   const asked = async () => ({
     status: await daemon.status(),
+    did: devices.map((device) => device.did),
     unacknowledged: devices.map((device) => device.unacknowledged),
   });
   await eventually(asked, ({ unacknowledged }) => unacknowledged.every((count) => count === 0), 30_000);

@@ -1,8 +1,8 @@
 /**
- * Devices as they are: each keeps what it did until the broker has acknowledged it, over reconnects.
+ * Devices as they are: each keeps what it did until the broker has acknowledged it, over reconnects and restarts.
  */
-import { connect, type MqttClient } from 'mqtt';
 import type { Random } from '../simulation/random.ts';
+import { PublisherSession } from './session.ts';
 
 export interface Device {
   readonly attribute: string;
@@ -11,41 +11,33 @@ export interface Device {
   /** Happened, and not acknowledged yet. */
   readonly unacknowledged: number;
   happen(): void;
-  stop(): Promise<void>;
+  stop(): void;
 }
 
-/** Publishes with QoS 1 or 2 from one session that outlives the broker: mqtt.js sends again with DUP. */
+/** Publishes with QoS 1 or 2; only MQTT's own marks tell two presses apart. */
 export class FaithfulDevice implements Device {
   did = 0;
-  unacknowledged = 0;
-  private readonly client: MqttClient;
+  private readonly session: PublisherSession;
 
   constructor(
-    url: string,
+    port: number,
     readonly attribute: string,
     private readonly qos: 1 | 2,
   ) {
-    this.client = connect(url, {
-      clientId: `device-${attribute}`,
-      protocolVersion: 4,
-      clean: false,
-      reconnectPeriod: 40,
-      connectTimeout: 2_000,
-    });
-    this.client.on('error', () => undefined);
+    this.session = new PublisherSession(port, `device-${attribute}`);
+  }
+
+  get unacknowledged(): number {
+    return this.session.unacknowledged;
   }
 
   happen(): void {
     this.did += 1;
-    this.unacknowledged += 1;
-    // The same words each time: only MQTT's own marks tell two presses apart.
-    this.client.publish(`campaign/${this.attribute}`, 'pressed', { qos: this.qos }, (error) => {
-      if (!error) this.unacknowledged -= 1;
-    });
+    this.session.publish(`campaign/${this.attribute}`, 'pressed', this.qos);
   }
 
-  async stop(): Promise<void> {
-    await this.client.endAsync(true);
+  stop(): void {
+    this.session.stop();
   }
 }
 
@@ -56,15 +48,14 @@ export class FaithfulDevice implements Device {
 export class RestartingDevice implements Device {
   did = 0;
   private readonly pending = new Map<number, string>();
-  private client: MqttClient;
-  private life = 0;
+  private session: PublisherSession;
 
   constructor(
-    private readonly url: string,
+    private readonly port: number,
     readonly attribute: string,
     private readonly random: Random,
   ) {
-    this.client = this.open();
+    this.session = this.open();
   }
 
   get unacknowledged(): number {
@@ -73,44 +64,28 @@ export class RestartingDevice implements Device {
 
   happen(): void {
     this.did += 1;
-    const payload = JSON.stringify({ event: 'pressed', inst: 'device', seq: this.did });
-    this.pending.set(this.did, payload);
-    this.publish(this.did, payload);
+    this.pending.set(this.did, JSON.stringify({ event: 'pressed', inst: 'device', seq: this.did }));
+    this.publish(this.did);
     if (this.random.chance(0.2)) this.restart();
   }
 
-  async stop(): Promise<void> {
-    await this.client.endAsync(true);
+  stop(): void {
+    this.session.stop();
   }
 
   private restart(): void {
-    this.client.end(true);
-    this.client = this.open();
+    this.session.stop();
+    this.session = this.open();
+    for (const seq of this.pending.keys()) this.publish(seq);
   }
 
-  private open(): MqttClient {
-    this.life += 1;
-    const client = connect(this.url, {
-      clientId: `device-${this.attribute}`,
-      protocolVersion: 4,
-      clean: true,
-      reconnectPeriod: 40,
-      connectTimeout: 2_000,
-    });
-    const { life } = this;
-    client.on('error', () => undefined);
-    client.on('connect', () => {
-      if (life !== this.life) return;
-      for (const [seq, payload] of this.pending) this.publish(seq, payload);
-    });
-    return client;
+  private open(): PublisherSession {
+    return new PublisherSession(this.port, `device-${this.attribute}`, this.random.whole(1, 60_000));
   }
 
-  private publish(seq: number, payload: string): void {
-    if (!this.client.connected) return;
-    this.client.publish(`campaign/${this.attribute}`, payload, { qos: 1 }, (error) => {
-      if (!error) this.pending.delete(seq);
-    });
+  private publish(seq: number): void {
+    const payload = this.pending.get(seq) ?? '';
+    this.session.publish(`campaign/${this.attribute}`, payload, 1, () => this.pending.delete(seq));
   }
 }
 
@@ -118,22 +93,21 @@ export class RestartingDevice implements Device {
 export class CarelessDevice implements Device {
   did = 0;
   readonly unacknowledged = 0;
-  private readonly client: MqttClient;
+  private readonly session: PublisherSession;
 
   constructor(
-    url: string,
+    port: number,
     readonly attribute: string,
   ) {
-    this.client = connect(url, { clientId: `device-${attribute}`, protocolVersion: 4, reconnectPeriod: 40 });
-    this.client.on('error', () => undefined);
+    this.session = new PublisherSession(port, `device-${attribute}`);
   }
 
   happen(): void {
     this.did += 1;
-    if (this.client.connected) this.client.publish(`campaign/${this.attribute}`, 'pressed', { qos: 0 });
+    this.session.publishCarelessly(`campaign/${this.attribute}`, 'pressed');
   }
 
-  async stop(): Promise<void> {
-    await this.client.endAsync(true);
+  stop(): void {
+    this.session.stop();
   }
 }

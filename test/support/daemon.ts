@@ -9,7 +9,8 @@ import { createInterface } from 'node:readline';
 import { request } from 'undici';
 import type { Status } from '../../src/core/status.ts';
 
-export const COMMAND = path.resolve(import.meta.dirname, '../../dist/main.js');
+/** npm runs scripts and tests from the project's folder. */
+export const COMMAND = path.resolve('dist/main.js');
 
 export interface DaemonOptions {
   readonly folder: string;

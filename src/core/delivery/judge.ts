@@ -37,12 +37,11 @@ export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, at: Momen
   key.seen = value;
   key.seenAt = now;
   if (key.base === null) {
-    key.base = value;
+    // What is booked as ours stands there already, where the base had to be read anew.
+    key.base = subtract(value, key.ours);
     return undefined;
   }
-  return key.flight === 'unknown'
-    ? settleUnknown(key, mode, value, at)
-    : judgeSettled(key, mode, value, now);
+  return key.flight === 'unknown' ? settleUnknown(key, mode, value, at) : judgeSettled(key, mode, value, now);
 }
 
 function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remark {

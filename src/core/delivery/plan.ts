@@ -199,6 +199,7 @@ function sendable(draft: Draft, key: Readonly<Key>): Units | string {
   return unsent(key, draft.readonlyAttribute(key.attribute));
 }
 
+/** How much of a sum waits to be sent: for a type that takes no fraction, whole units only. */
 export function unsent(key: Readonly<SumKey>, attribute: Readonly<Attribute> | undefined): Units {
   const kept = subtract(key.total, key.dropped);
   const whole = attribute !== undefined && isWholeNumber(attribute.valueType) ? wholePart(kept) : kept;

@@ -1,0 +1,61 @@
+/**
+ * The files of the data folder that are the database's, and the care their names need to survive a power cut.
+ */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import type { EpochMs } from '../core/time.ts';
+
+export const DATABASE_FILE = 'mqtt2exist.db';
+export const LOCK_FILE = 'mqtt2exist.lock';
+/** How far the sending has come, kept apart from the database (send-mark.ts). */
+export const MARK_FILE = 'mqtt2exist.sent';
+export const BALLAST_FILE = 'mqtt2exist.ballast';
+/** The database met damage while it was in use: the next start sets it aside, whatever a quick check says. */
+export const SUSPECT_FILE = 'mqtt2exist.suspect';
+
+/** What SQLite keeps beside a database. */
+export const COMPANIONS = ['-wal', '-shm'] as const;
+
+/** A name that was written, renamed or removed stays so only once its folder is synced. */
+export function syncFolder(folder: string): void {
+  syncFile(folder);
+}
+
+export function syncFile(file: string): void {
+  const descriptor = openSync(file, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Size in bytes; `undefined` where there is no such file. */
+export function sizeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.size;
+}
+
+export function exists(file: string): boolean {
+  return sizeOf(file) !== undefined;
+}
+
+/** Removes a database that nothing depends on, companions included. */
+export function removeDatabase(file: string): void {
+  for (const suffix of ['', ...COMPANIONS, '-journal']) rmSync(file + suffix, { force: true });
+}
+
+/** Moves a database with its companions; the main file goes first, so that its absence tells of a move cut short. */
+export function moveDatabase(from: string, to: string): void {
+  for (const suffix of ['', ...COMPANIONS]) if (exists(from + suffix)) renameSync(from + suffix, to + suffix);
+  syncFolder(path.dirname(to));
+}
+
+/** `file.<word>-20260423T101500Z`, with a number behind it where that name is taken. */
+export function asideName(file: string, word: string, now: EpochMs): string {
+  const stamp = new Date(now).toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '');
+  const name = `${file}.${word}-${stamp}`;
+  let free = name;
+  for (let n = 2; [free, ...COMPANIONS.map((suffix) => free + suffix)].some(exists); n += 1)
+    free = `${name}-${n}`;
+  return free;
+}

@@ -1,0 +1,94 @@
+/**
+ * What lies in the database's place, found out before anything is written there.
+ */
+import { closeSync, openSync, readSync } from 'node:fs';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import { APPLICATION_ID, demandOurs } from './connection.ts';
+import { DatabaseError, databaseError } from './database-error.ts';
+import { SUSPECT_FILE, exists, sizeOf } from './files.ts';
+import { TABLES } from './migrations.ts';
+
+export type Condition =
+  | { readonly kind: 'absent' | 'usable' }
+  /** Ours once, as far as can be told, and not to be used. */
+  | { readonly kind: 'damaged'; readonly cause: string };
+
+/** JSON that is none: no check of SQLite's finds it, and it would end the process at every start. */
+const GARBLED = [
+  "SELECT 1 FROM meta WHERE key IN ('account', 'readings', 'retention', 'backup') AND NOT json_valid(value)",
+  'SELECT 1 FROM mapping_state WHERE NOT json_valid(state)',
+  `SELECT 1 FROM ledger WHERE closed = 0 AND (NOT json_valid(coalesce(wanted, '0'))
+     OR NOT json_valid(coalesce(aggregate, '0')) OR NOT json_valid(coalesce(delivered, '0'))
+     OR NOT json_valid(coalesce(flight_value, '0')) OR NOT json_valid(coalesce(seen, '0')))`,
+] as const;
+
+const MAGIC = 'SQLite format 3\0';
+
+/**
+ * @param wasOurs a bridge has worked in this folder before: an empty database was emptied
+ * @throws DatabaseError where it is another program's, a newer version's, or cannot be read
+ */
+export function inspect(file: string, wasOurs: boolean): Condition {
+  const size = sizeOf(file);
+  if (size === undefined) return { kind: 'absent' };
+  // SQLite would delete the WAL of an empty file, and what can be saved with it: look before it does.
+  if (size === 0) return wasOurs ? damaged('it is empty') : { kind: 'usable' };
+  if (!beginsAsDatabase(file)) return damaged('it does not begin as a database does');
+  if (exists(path.join(path.dirname(file), SUSPECT_FILE)))
+    return damaged('it met damage while it was in use');
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(file, { readonly: true, fileMustExist: true, timeout: 2_000 });
+    return examine(db, file, wasOurs);
+  } catch (error) {
+    const failure = databaseError(error, file);
+    if (failure.problem !== 'damaged') throw failure;
+    return damaged(failure.cause instanceof Error ? failure.cause.message : failure.message);
+  } finally {
+    db?.close();
+  }
+}
+
+function examine(db: Database.Database, file: string, wasOurs: boolean): Condition {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  const id = Number(db.pragma('application_id', { simple: true }));
+  const names = new Set(
+    db
+      .prepare<[], { name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'")
+      .all()
+      .map(({ name }) => name),
+  );
+  const missing = TABLES.filter((table) => !names.has(table));
+  if (version === 0 && id === 0 && names.size === 0) {
+    return wasOurs ? damaged('its tables are gone') : { kind: 'usable' };
+  }
+  // A flipped bit in the header does not make our tables somebody else's.
+  if (id !== APPLICATION_ID && missing.length > 0) {
+    throw new DatabaseError('foreign', file, 'it is not a database of mqtt2exist', 'name another data_dir');
+  }
+  if (id !== APPLICATION_ID) return damaged('its header is not ours, though its tables are');
+  demandOurs(db, file);
+  if (version < 1 || missing.length > 0) return damaged(`tables are missing (${missing.join(', ')})`);
+  const verdict = String(db.pragma('quick_check(1)', { simple: true }));
+  if (verdict !== 'ok') return damaged(verdict);
+  const garbled = GARBLED.find((sql) => db.prepare(sql).get() !== undefined);
+  return garbled === undefined ? { kind: 'usable' } : damaged('a text in it is garbled');
+}
+
+function damaged(cause: string): Condition {
+  return { kind: 'damaged', cause };
+}
+
+function beginsAsDatabase(file: string): boolean {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, 'r');
+    const head = Buffer.alloc(MAGIC.length);
+    return readSync(descriptor, head, 0, head.length, 0) === head.length && head.toString('latin1') === MAGIC;
+  } catch (error) {
+    throw databaseError(error, file);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}

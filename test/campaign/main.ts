@@ -1,0 +1,18 @@
+/** `npm run campaign -- --cycles 1000 --seed 1` */
+import { parseArgs } from 'node:util';
+import { campaign, isBalanced } from './campaign.ts';
+
+const { values } = parseArgs({
+  options: {
+    cycles: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: String(Date.now()) },
+  },
+});
+const cycles = Number(values.cycles);
+const seed = Number(values.seed);
+console.log(`${cycles} cycles, seed ${seed}`);
+const result = await campaign({ cycles, seed, log: console.log });
+console.table(result.lines);
+const isFine = result.lines.every(isBalanced);
+console.log(isFine ? 'nothing lost, nothing doubled' : `THE BOOKS DO NOT BALANCE (seed ${seed})`);
+process.exitCode = isFine ? 0 : 1;
