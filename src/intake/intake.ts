@@ -202,5 +202,8 @@ function markOf({ clientId, packetId, topic, payload }: Publish): DeliveryMark |
 
 /** 64 bits are enough to tell the few hundred publishes of one client apart. */
 function digestOf(topic: string, payload: Uint8Array): string {
-  return hash('sha1', Buffer.concat([Buffer.from(`${topic}\0`), payload])).slice(0, 16);
+  return hash(
+    'sha1',
+    `${topic}\0${Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('latin1')}`,
+  ).slice(0, 16);
 }

@@ -29,9 +29,14 @@ type Verdict =
   | { readonly kind: 'ignored'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** Topics whose rules are remembered; past it the memory starts afresh. */
+const MOST_MATCHED = 2_000;
+
 export class Interpreter<Parsed> {
   private trie = new FilterTrie<Rule<Parsed>>();
   private mappings = new Map<string, Mapping>();
+  /** Devices publish to the same few topics again and again. */
+  private matched = new Map<string, readonly Rule<Parsed>[]>();
 
   constructor(
     private readonly parts: IntakeParts<Parsed>,
@@ -42,12 +47,18 @@ export class Interpreter<Parsed> {
 
   reconfigure(rules: readonly Rule<Parsed>[]): void {
     this.trie = new FilterTrie();
+    this.matched = new Map();
     for (const rule of rules) for (const filter of rule.mapping.filters) this.trie.add(filter, rule);
     this.mappings = new Map(rules.map(({ mapping }) => [mapping.key, mapping]));
   }
 
   match(topic: string): readonly Rule<Parsed>[] {
-    return this.trie.match(topic);
+    const known = this.matched.get(topic);
+    if (known) return known;
+    const rules = this.trie.match(topic);
+    if (this.matched.size >= MOST_MATCHED) this.matched.clear();
+    this.matched.set(topic, rules);
+    return rules;
   }
 
   /** The mapping of a stored state, where the configuration still has it. */

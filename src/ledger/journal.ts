@@ -12,6 +12,7 @@ import type { MappingState } from '../core/mapping/mapping-state.ts';
 import type { Contribution } from '../core/reading.ts';
 import type { EpochMs, LocalDate } from '../core/time.ts';
 import { add, type Units } from '../core/units.ts';
+import { ReadingRows } from './reading-rows.ts';
 
 /** States kept in memory beside the database; past it the ones used longest ago are read again when needed. */
 const MOST_CACHED_STATES = 10_000;
@@ -34,6 +35,7 @@ interface DayChange {
 
 export class Journal {
   private readonly sql;
+  private readonly readingRows: ReadingRows;
   private readonly states = new Map<string, MappingState>();
   private readonly changedStates = new Map<string, StateChange>();
   private readonly changedDays = new Map<string, DayChange>();
@@ -49,6 +51,7 @@ export class Journal {
     private readonly commits: { readings<T>(work: () => T): T },
   ) {
     this.sql = prepare(db);
+    this.readingRows = new ReadingRows(db);
     this.counted = this.readCounters();
     this.writeAll = db.transaction(() => {
       this.write();
@@ -202,19 +205,7 @@ export class Journal {
   private write(): void {
     for (const change of this.undatedChanges) change();
     for (const identity of this.identities.values()) this.sql.addIdentity.run(...identity);
-    for (const { delivery, contributions, ...entry } of this.entries) {
-      this.sql.addReading.run(
-        entry.receivedAt,
-        entry.topic,
-        entry.verdict,
-        delivery?.client ?? null,
-        delivery?.packetId ?? null,
-        delivery?.digest ?? null,
-        contributions.length === 0 ? null : JSON.stringify(contributions),
-        entry.reason ?? null,
-        entry.sample ?? null,
-      );
-    }
+    this.readingRows.insert(this.entries);
     const changedAt = this.entries.at(-1)?.receivedAt ?? null;
     for (const { mapping, topic, state, dueAt } of this.changedStates.values()) {
       this.sql.writeState.run(mapping, topic, JSON.stringify(state), dueAt ?? null, changedAt);
@@ -293,22 +284,6 @@ function prepare(db: Database.Database) {
     ),
     readIdentity: db.prepare<[string, string, string], { seen_ms: number }>(
       'SELECT seen_ms FROM identity WHERE mapping = ? AND topic = ? AND identity = ?',
-    ),
-    addReading: db.prepare<
-      [
-        number,
-        string,
-        string,
-        string | null,
-        number | null,
-        string | null,
-        string | null,
-        string | null,
-        string | null,
-      ]
-    >(
-      `INSERT INTO reading (received_ms, topic, verdict, client, packet_id, digest, effect, reason, sample)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     readRecent: db.prepare<[number], MarkRow & { received_ms: number }>(
       `SELECT client, packet_id, digest, received_ms FROM reading ORDER BY seq DESC LIMIT ?`,
