@@ -34,7 +34,7 @@ import { buildSuccessor, finishReplacement, replace } from './replacement.ts';
 import { salvage, type Salvaged } from './salvage.ts';
 import { SendMark, type Mark } from './send-mark.ts';
 
-export { DatabaseError, databaseError, type DatabaseProblem } from './database-error.ts';
+export { DatabaseError } from './database-error.ts';
 export { DATABASE_FILE } from './files.ts';
 
 export interface OpenOptions {

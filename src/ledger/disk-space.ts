@@ -60,21 +60,16 @@ export class DiskSpace {
   /** Looks again; cheap enough for every group of readings. Gives back `isShort`. */
   check(): boolean {
     const free = this.freeBytes();
-    if (this.short) this.short = (free !== undefined && free < this.limits.resumeBytes) || !this.putBallast();
-    else this.short = free !== undefined && free < this.limits.floorBytes;
+    const { floorBytes, resumeBytes } = this.limits;
+    const needed = this.short ? Math.max(floorBytes, resumeBytes) : floorBytes;
+    this.short = (free !== undefined && free < needed) || (this.short && !this.putBallast());
     return this.short;
   }
 
-  /** At the start: puts the ballast in its place where there is room for it. */
+  /** At the start. Without its ballast it was short when the last run ended, or never had any. */
   prepare(): void {
-    this.short = true;
-    const free = this.freeBytes();
-    const hasBallast = sizeOf(this.ballast) === this.limits.ballastBytes;
-    if (hasBallast || (free !== undefined && free < this.limits.resumeBytes)) {
-      this.short = free !== undefined && free < this.limits.floorBytes;
-    } else {
-      this.check();
-    }
+    this.short = !this.hasBallast();
+    this.check();
   }
 
   /** A write met the full disk. `true` where something could be let go, so that another try is worth it. */
@@ -96,9 +91,14 @@ export class DiskSpace {
     throw new DatabaseError('full', this.folder, 'the disk is nearly full: no readings are taken', hint);
   }
 
-  private putBallast(): boolean {
+  private hasBallast(): boolean {
     const { ballastBytes } = this.limits;
-    if (ballastBytes === 0 || sizeOf(this.ballast) === ballastBytes) return true;
+    return ballastBytes === 0 || sizeOf(this.ballast) === ballastBytes;
+  }
+
+  private putBallast(): boolean {
+    if (this.hasBallast()) return true;
+    const { ballastBytes } = this.limits;
     try {
       const descriptor = openSync(this.ballast, 'w', 0o600);
       try {

@@ -139,7 +139,7 @@ export function explain(db: Database.Database, attribute: string, day: LocalDate
         calls: callsOf(db, attribute, day),
         notes: db
           .prepare<[string, string], { at: EpochMs; level: string; text: string }>(
-            'SELECT at_ms AS at, level, text FROM note WHERE attribute = ? AND coalesce(day, ?2) = ?2 ORDER BY seq',
+            'SELECT at_ms AS at, level, text FROM note WHERE attribute = ? AND (day IS NULL OR day = ?) ORDER BY seq',
           )
           .all(attribute, day),
       };

@@ -44,9 +44,14 @@ export function removeDatabase(file: string): void {
   for (const suffix of ['', ...COMPANIONS, '-journal']) rmSync(file + suffix, { force: true });
 }
 
-/** Moves a database with its companions; the main file goes first, so that its absence tells of a move cut short. */
+/** Moves a database with its WAL; the main file goes first, so that its absence tells of a move cut short. */
 export function moveDatabase(from: string, to: string): void {
-  for (const suffix of ['', ...COMPANIONS]) if (exists(from + suffix)) renameSync(from + suffix, to + suffix);
+  const [wal, sharedMemory] = COMPANIONS;
+  if (exists(from)) renameSync(from, to);
+  if ((sizeOf(from + wal) ?? 0) > 0) renameSync(from + wal, to + wal);
+  // An index into the WAL, and an empty WAL: SQLite makes them anew.
+  rmSync(from + wal, { force: true });
+  rmSync(from + sharedMemory, { force: true });
   syncFolder(path.dirname(to));
 }
 

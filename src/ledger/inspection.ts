@@ -39,7 +39,7 @@ export function inspect(file: string, wasOurs: boolean): Condition {
     return damaged('it met damage while it was in use');
   let db: Database.Database | undefined;
   try {
-    db = new Database(file, { readonly: true, fileMustExist: true, timeout: 2_000 });
+    db = new Database(file, { readonly: true, fileMustExist: true, timeout: 500 });
     return examine(db, file, wasOurs);
   } catch (error) {
     const failure = databaseError(error, file);
