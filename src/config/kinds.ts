@@ -109,7 +109,9 @@ export function expression() {
 
 /** A section without a value (`add:`) is one in which nothing is set. */
 export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
-  return z.preprocess((given) => (given === null ? {} : given), z.strictObject(shape));
+  return z
+    .preprocess((given) => (given === null ? {} : given), z.strictObject(shape))
+    .meta({ type: ['object', 'null'] });
 }
 
 /** A key of the public interface that this version does not know how to serve: told, never ignored. */

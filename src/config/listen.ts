@@ -113,7 +113,7 @@ export const broker = z
           )
           .prefault(['mqtt://127.0.0.1:1883'])
           .describe(
-            'Where devices connect: one URL or a list of them. Port 0 takes any free port. In this version only loopback addresses: clients are anonymous, and whoever reaches the broker can count.',
+            'Where devices connect: one URL or a list of them. Without a port it is 1883; port 0 takes any free one. In this version only `mqtt` on loopback addresses: clients are anonymous, and whoever reaches the broker can count.',
           )
           .meta({ title: 'listener URL, or a list of them' }),
         limits: limits.prefault({}).describe('Bounds of what clients can take. The defaults fit a home.'),

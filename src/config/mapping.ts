@@ -113,4 +113,5 @@ export const mapping = z
     // Also where other keys are wrong: all problems are told at once.
     when: ({ value }) => typeof value === 'object' && value !== null,
     error: ({ input }) => operationComplaint(input) ?? '',
-  });
+  })
+  .meta({ oneOf: OPERATIONS.map((name) => ({ required: [name] })) });

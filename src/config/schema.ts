@@ -3,6 +3,7 @@
  */
 import * as z from 'zod';
 import { isTimeZone } from '../core/time.ts';
+import { topicProblem } from '../core/topic.ts';
 import { attributes } from './attributes.ts';
 import { duration, filePath, notYet, secret, section, text, wholeNumber, wrong } from './kinds.ts';
 import { broker, web } from './listen.ts';
@@ -72,7 +73,11 @@ const flush = section({
 const demo = section({
   fridge_door: section({
     every: duration('500ms', '1d').prefault('8s').describe('From one opening to the next, on average.'),
-    topic: text()
+    topic: text(1_000)
+      .superRefine((topic, context) => {
+        const message = topicProblem(topic);
+        if (message !== undefined) context.addIssue({ code: 'custom', message });
+      })
       .prefault('kitchen/fridge/door')
       .describe('Where it publishes `open` and `closed`.')
       .meta({ title: 'topic' }),

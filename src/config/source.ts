@@ -76,9 +76,9 @@ export function readSource(text: string, env: Readonly<Record<string, string | u
     return refusal(lines, `lists and keys are nested more than ${MAX_NESTING} levels deep`);
   }
   const composer = new Composer({ prettyErrors: false, logLevel: 'silent', version: '1.2' });
-  const [document] = [...composer.compose(tokens, true, text.length)];
+  const [document, second] = [...composer.compose(tokens, true, text.length)];
   if (!document) return refusal(lines, 'the file is empty');
-  return new Walk(document, text, lines, env).source();
+  return new Walk(document, text, lines, env).source(second?.range[0]);
 }
 
 interface Token {
@@ -118,6 +118,7 @@ class Walk {
   private readonly garbledLines = new Set<number>();
   private nodes = 0;
   private aliases = 0;
+  private isExhausted = false;
 
   constructor(
     private readonly document: Document.Parsed,
@@ -126,8 +127,11 @@ class Walk {
     private readonly env: Readonly<Record<string, string | undefined>>,
   ) {}
 
-  source(): Source {
+  source(secondDocumentAt: number | undefined): Source {
     const { document, lines } = this;
+    if (secondDocumentAt !== undefined) {
+      this.complain(secondDocumentAt, [], 'a configuration is one YAML document', 'take out the line ---');
+    }
     for (const { code, message, pos } of document.errors) this.complainOfSyntax(code, message, pos[0]);
     for (const { pos } of document.warnings) {
       this.complain(
@@ -148,10 +152,6 @@ class Walk {
 
   private complainOfSyntax(code: string, message: string, offset: number): void {
     if (code === 'DUPLICATE_KEY') return; // Told by `readMap`, which knows the path.
-    if (code === 'MULTIPLE_DOCS') {
-      this.complain(offset, [], 'a configuration is one YAML document', 'take out the line ---');
-      return;
-    }
     const { line } = this.lines.linePos(offset);
     // One mistake makes the parser stumble several times.
     if (this.garbledLines.has(line)) return;
@@ -169,10 +169,10 @@ class Walk {
   private read(node: Node | ParsedNode | null, path: Path, key: number | undefined, depth: number): unknown {
     this.nodes += 1;
     if (this.nodes > MAX_NODES || depth > MAX_NESTING) {
-      if (this.nodes <= MAX_NODES + 1 || depth > MAX_NESTING) {
-        this.complain(key ?? offsetOf(node), path, 'the file is too large or an alias contains itself');
-        this.nodes = MAX_NODES + 2;
+      if (!this.isExhausted) {
+        this.complain(key ?? offsetOf(node), path, 'the file is too large, or an alias contains itself');
       }
+      this.isExhausted = true;
       return this.unknown(path, key, node);
     }
     if (isAlias(node)) return this.readAlias(node, path, key, depth);
