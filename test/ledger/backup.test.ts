@@ -134,10 +134,10 @@ describe('restore', () => {
     bench.close();
     const elsewhere = new Bench(path.join(temporaryFolder(), 'data'));
     expect(restore(from, elsewhere.folder)).toMatchObject({ setAside: null, held: { amounts: 1 } });
+    expect(new SendMark(elsewhere.folder).read()).toMatchObject({ bridgeId });
     expect(elsewhere.ledger.bridgeId).toBe(bridgeId);
     expect(elsewhere.reports).toEqual([]);
     expect(elsewhere.key()?.held?.state).toBe('conflict');
-    expect(new SendMark(elsewhere.folder).read()).toMatchObject({ bridgeId });
   });
 
   test('begins meters anew where calls went out since, and lets them go on where none did', () => {
