@@ -11,7 +11,7 @@ import type { CallRecord } from './core/delivery/draft.ts';
 import type { Account, Settings } from './core/delivery/state.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
-import { SECOND_MS, type EpochMs } from './core/time.ts';
+import { HOUR_MS, SECOND_MS, type EpochMs } from './core/time.ts';
 import { formatUnits } from './core/units.ts';
 import { FridgeDoor } from './demo/fridge-door.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
@@ -21,6 +21,7 @@ import { Flusher } from './flusher.ts';
 import { Intake } from './intake/intake.ts';
 import type { Clock, Rule } from './intake/ports.ts';
 import type { WantedAttribute } from './ledger/delivery-store.ts';
+import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { metricsOf, overview } from './overview.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
@@ -62,6 +63,9 @@ export class Bridge {
   private listening: readonly string[] = [];
   private readyAt: EpochMs;
   private timeProblem: string | undefined = 'not looked at yet';
+  /** What was wrong with the database at the start. */
+  private readonly damage: string[] = [];
+  private isStoring = true;
   private readonly cancels = new Set<() => void>();
   private isStopping = false;
 
@@ -77,7 +81,12 @@ export class Bridge {
     this.log = log;
     this.readyAt = clock.now();
     this.existUrl = config.exist.url;
-    this.ledger = Ledger.open(config.dataDir);
+    this.ledger = Ledger.open(config.dataDir, {
+      onDamage: ({ message }) => {
+        log('error', message);
+        this.damage.push(message);
+      },
+    });
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake = new Intake(
       {
@@ -92,8 +101,11 @@ export class Bridge {
         onRefused: (topic, reason, sample) => {
           log('debug', 'reading refused', { topic, reason, payload: sample });
         },
+        onStored: () => {
+          this.tellStored();
+        },
         onFault: (error) => {
-          log('error', 'readings cannot be stored and are not acknowledged', { error: String(error) });
+          this.tellUnstored(error);
         },
       },
       rulesOf(config),
@@ -154,6 +166,7 @@ export class Bridge {
     if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
     this.readyAt = this.parts.clock.now();
     this.flusher.start();
+    this.tidyUp();
     await this.startDemo();
   }
 
@@ -204,7 +217,7 @@ export class Bridge {
       undated: journal.undatedCount(),
       refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
       broker: this.broker ? { listening: this.listening, clients: this.broker.clientCount } : null,
-      troubles: [],
+      troubles: this.troubles(),
     });
   }
 
@@ -283,6 +296,49 @@ export class Bridge {
       this.log('warn', `${outcome === 'not-sent' ? 'not sent' : 'outcome unknown'}: ${items.join(', ')}`, {
         detail,
       });
+  }
+
+  private troubles(): string[] {
+    const troubles = [...this.damage];
+    if (!this.isStoring)
+      troubles.push('readings cannot be stored: they are not acknowledged, devices send them again');
+    if (this.ledger.space.isShort)
+      troubles.push('the disk is nearly full: no readings are taken until there is space');
+    return troubles;
+  }
+
+  /** One line when storing fails, one when it works again. A disk that errs ends the process: it is not trusted further. */
+  private tellUnstored(error: unknown): void {
+    if (error instanceof DatabaseError && (error.problem === 'io' || error.problem === 'damaged')) {
+      this.parts.onFatal(error);
+      return;
+    }
+    if (!this.isStoring) return;
+    this.isStoring = false;
+    this.log('error', 'readings cannot be stored and are not acknowledged; devices send them again', {
+      reason: error instanceof Error ? error.message : String(error),
+    });
+  }
+
+  private tellStored(): void {
+    if (this.isStoring) return;
+    this.isStoring = true;
+    this.log('info', 'readings are stored again');
+  }
+
+  /** Forgets what is too old, a little at a time. */
+  private tidyUp(): void {
+    let isDone = true;
+    if (this.timeProblem === undefined) {
+      try {
+        ({ isDone } = this.ledger.retention.prune(this.parts.clock.now()));
+      } catch (error) {
+        this.log('warn', 'old history cannot be forgotten', { error: String(error) });
+      }
+    }
+    this.later(isDone ? HOUR_MS : SECOND_MS, () => {
+      this.tidyUp();
+    });
   }
 
   private later(delayMs: number, task: () => void): void {

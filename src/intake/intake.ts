@@ -173,6 +173,7 @@ export class Intake<Parsed> {
       for (const entry of group) entry.done(refusal);
       return;
     }
+    this.parts.onStored();
     this.timers.schedule(changed);
     for (const entry of group) entry.done(undefined, { duplicate: duplicates.has(entry) });
     if (contributed) this.parts.onContributions();

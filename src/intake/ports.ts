@@ -61,6 +61,8 @@ export interface IntakeParts<Parsed> {
   /** Something was added to a day. */
   readonly onContributions: () => void;
   readonly onRefused: (topic: string, reason: string, sample: string) => void;
+  /** A group was written. */
+  readonly onStored: () => void;
   /** A group could not be written; its publishes are not acknowledged. */
   readonly onFault: (error: unknown) => void;
 }

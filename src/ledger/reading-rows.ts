@@ -17,7 +17,9 @@ export class ReadingRows {
 
   constructor(db: Database.Database) {
     const insert = (rows: number): Database.Statement<[readonly Parameter[]]> =>
-      db.prepare<[readonly Parameter[]]>(`INSERT INTO reading (${COLUMNS}) VALUES ${Array(rows).fill(ROW).join(', ')}`);
+      db.prepare<[readonly Parameter[]]>(
+        `INSERT INTO reading (${COLUMNS}) VALUES ${Array(rows).fill(ROW).join(', ')}`,
+      );
     this.insertOne = insert(1);
     this.insertMany = insert(ROWS_AT_ONCE);
   }

@@ -51,7 +51,7 @@ class Bench {
       group: 'custom',
       valueType: 'decimal',
       wantedMode: null,
-      mode: 'guarded' as Mode,
+      mode: 'guarded',
       state: 'ready',
       createdByUs: false,
       reacquired: false,
