@@ -8,6 +8,7 @@ import { Broker } from './broker/broker.ts';
 import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
 import type { CallRecord } from './core/delivery/draft.ts';
+import type { Settlement } from './core/delivery/settlement.ts';
 import type { Account, Settings } from './core/delivery/state.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
@@ -221,6 +222,20 @@ export class Bridge {
     });
   }
 
+  /**
+   * Carries out what the user decided about a held item.
+   * @returns whether there was one
+   */
+  settle(settlement: Settlement): boolean {
+    const { held, held_attributes: attributes } = this.status();
+    const isHeld =
+      settlement.day === null
+        ? attributes.some(({ attribute }) => attribute === settlement.attribute)
+        : held.some(({ attribute, day }) => attribute === settlement.attribute && day === settlement.day);
+    if (isHeld) this.flusher.settle(settlement);
+    return isHeld;
+  }
+
   private zone(): string | undefined {
     if (this.timeProblem !== undefined) return undefined;
     return this.config.timezone ?? this.flusher.state.timezone ?? undefined;
@@ -258,6 +273,7 @@ export class Bridge {
           problems: this.status().problems,
         }),
         status: () => this.status(),
+        settle: (settlement) => this.settle(settlement),
         metrics: () => metricsOf(this.status(), this.ledger.isOpen),
       },
       onFault: (error) => {

@@ -97,6 +97,41 @@ function commandLine(finish: (code: ExitCode) => void): Command {
       finish(await status(options.config, options.json === true));
     });
 
+  addHeld(program, finish);
+
+  program
+    .command('explain')
+    .description('show every contribution, call, outcome and repair behind a total')
+    .argument('<attribute>', 'name in the configuration')
+    .argument('<day>', 'YYYY-mm-dd')
+    .addOption(configOption())
+    .option('--json', 'print all of it as JSON')
+    .action(async (attribute: string, day: string, options: { config: string; json?: true }) => {
+      const { explain } = await import('./cli/explain.ts');
+      finish(explain(attribute, day, options));
+    });
+
+  program
+    .command('backup')
+    .description('copy the database into one file; the daemon may run')
+    .argument('<file>', 'file to make')
+    .addOption(configOption())
+    .action(async (file: string, options: { config: string }) => {
+      const { backup } = await import('./cli/backup.ts');
+      finish(backup(file, options.config));
+    });
+
+  program
+    .command('restore')
+    .description('put a backup in place of the database; the daemon must be down')
+    .argument('<file>', 'file that backup made')
+    .addOption(configOption())
+    .option('--dry-run', 'only show what the backup holds')
+    .action(async (file: string, options: { config: string; dryRun?: true }) => {
+      const { restore } = await import('./cli/backup.ts');
+      finish(restore(file, options.config, options.dryRun === true));
+    });
+
   program
     .command('sandbox')
     .description('run a local Exist to try things out with')
@@ -108,6 +143,50 @@ function commandLine(finish: (code: ExitCode) => void): Command {
     });
 
   return program;
+}
+
+function addHeld(program: Command, finish: (code: ExitCode) => void): void {
+  const held = program
+    .command('held')
+    .description('list what only you can decide, with its evidence; settle it by a subcommand')
+    .addOption(configOption())
+    .option('--json', 'print the list as JSON')
+    .action(async (options: { config: string; json?: true }) => {
+      const { listHeld } = await import('./cli/held.ts');
+      finish(await listHeld(options.config, options.json === true));
+    });
+  const ways = [
+    ['retry', '[day]', 'send it again; without a day: look at a held attribute again'],
+    ['drop', '<day>', 'forget what is not delivered'],
+    ['count', '<day>', 'take what is not delivered as delivered: it stands at Exist already'],
+    ['set', '<day> <total>', 'write this total for the day, whatever was counted'],
+  ] as const;
+  for (const [how, operands, description] of ways) {
+    const command = held
+      .command(how)
+      .description(description)
+      .argument('<attribute>', 'name in the configuration');
+    for (const operand of operands.split(' ')) command.argument(operand);
+    command
+      .addOption(configOption())
+      .option('--yes', 'do not ask')
+      .action(async (attribute: string, ...rest: unknown[]) => {
+        const [day, total] = rest.filter((part) => typeof part === 'string');
+        // Shared with the parent command: commander gives the option to whichever comes first.
+        const options = command.optsWithGlobals<{ config: string; yes?: true }>();
+        const { settleHeld } = await import('./cli/held.ts');
+        const given = { ...(day !== undefined && { day }), ...(total !== undefined && { total }) };
+        finish(
+          await settleHeld({
+            config: options.config,
+            how,
+            attribute,
+            isSure: options.yes === true,
+            ...given,
+          }),
+        );
+      });
+  }
 }
 
 interface TryCommandOptions {

@@ -1,7 +1,7 @@
 /**
  * Gathers what the parts know into one status: what the user sees on the terminal, the page and in metrics.
  */
-import { fromUnits, type Units } from './core/units.ts';
+import { add, fromUnits, type Units } from './core/units.ts';
 import { unsent } from './core/delivery/plan.ts';
 import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
@@ -53,8 +53,9 @@ export function overview(sources: OverviewSources): Status {
     queue: queueOf(delivery, sources.undated),
     readings: { ...sources.counters },
     refused_readings: sources.refused,
-    held: [...delivery.keys.values()].flatMap(({ attribute, day, held }) =>
-      held ? [{ attribute, day, state: held.state, reason: held.reason }] : [],
+    held: heldOf(delivery),
+    held_attributes: [...delivery.attributes.values()].flatMap(({ name, state, reason }) =>
+      state === 'held' ? [{ attribute: name, reason: reason ?? 'no reason given' }] : [],
     ),
     today: zone === undefined ? [] : todayOf(sources, localDate(now, zone)),
   };
@@ -103,6 +104,28 @@ function queueOf(delivery: DeliveryState, undated: number): Status['queue'] {
     conflict_items: all.filter((key) => key.held?.state === 'conflict').length,
     refused_items: all.filter((key) => key.held?.state === 'refused').length,
   };
+}
+
+function heldOf({ keys, attributes }: DeliveryState): Status['held'] {
+  return [...keys.values()].flatMap((key) => {
+    if (!key.held) return [];
+    const { attribute, day, seen } = key;
+    const { state, reason, since } = key.held;
+    const open =
+      key.kind === 'sum' ? add(unsent(key, attributes.get(attribute)), key.flightAmount) : key.wanted;
+    const shown = seen === null ? null : plain(seen);
+    return [
+      {
+        attribute,
+        day,
+        state,
+        reason,
+        since: new Date(since).toISOString(),
+        amount: plain(open),
+        seen: shown,
+      },
+    ];
+  });
 }
 
 function nextFlush(delivery: DeliveryState, flushEveryMs: number, now: EpochMs): EpochMs | null {

@@ -1,12 +1,10 @@
 /**
- * Asks the running daemon over HTTP; where none answers, says so.
+ * Asks the running daemon how it is; where none answers, says so.
  */
-import { request } from 'undici';
 import type { Status } from '../core/status.ts';
 import { load, printProblems } from './configuration.ts';
+import { DaemonDown, statusOf } from './daemon.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-
-const TIMEOUT_MS = 5_000;
 
 export async function status(file: string, asJson: boolean): Promise<ExitCode> {
   const loaded = load(file);
@@ -14,33 +12,22 @@ export async function status(file: string, asJson: boolean): Promise<ExitCode> {
     printProblems(loaded.problems);
     return EXIT.configuration;
   }
-  const { web } = loaded.config;
-  if (web === false) {
-    process.stderr.write(
-      'mqtt2exist status: the configuration has `web: false`, so the daemon cannot be asked\n',
-    );
-    return EXIT.unavailable;
-  }
-  const host = web.listen.host.includes(':') ? `[${web.listen.host}]` : web.listen.host;
-  const url = `http://${host}:${web.listen.port}/api/status`;
-  let answer: Status;
   try {
-    const response = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
-    if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
-    // Our own daemon's answer: `overview.ts` writes what this type says.
-    answer = (await response.body.json()) as Status;
+    const answer = await statusOf(loaded.config);
+    process.stdout.write(
+      asJson ? `${JSON.stringify({ daemon: 'up', ...answer }, null, 2)}\n` : render(answer),
+    );
+    return EXIT.done;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    if (asJson) process.stdout.write(`${JSON.stringify({ daemon: 'down', url, reason: why })}\n`);
-    else process.stderr.write(`daemon    down: nothing answers at ${url} (${why})\n`);
-    return EXIT.unavailable;
+    if (!(error instanceof DaemonDown)) throw error;
+    if (asJson) process.stdout.write(`${JSON.stringify({ daemon: 'down', reason: error.message })}\n`);
+    else process.stderr.write(`daemon    down: ${error.message}\n`);
+    return error.code;
   }
-  process.stdout.write(asJson ? `${JSON.stringify({ daemon: 'up', ...answer }, null, 2)}\n` : render(answer));
-  return EXIT.done;
 }
 
 /** For a terminal: a line per fact, the ones that need attention first. */
-export function render(status: Status): string {
+function render(status: Status): string {
   const { exist, queue, readings, broker, today } = status;
   const lines = [
     ...status.problems.map((problem) => `attention ${problem}`),

@@ -53,7 +53,15 @@ export interface Status {
     readonly day: LocalDate;
     readonly state: 'conflict' | 'refused';
     readonly reason: string;
+    /** ISO 8601 with zone. */
+    readonly since: string;
+    /** What is not delivered because of it; text for attributes of type text. */
+    readonly amount: number | string;
+    /** What the last look at Exist showed, or null where there was none. */
+    readonly seen: number | string | null;
   }[];
+  /** Attributes that cannot be written until somebody does something. */
+  readonly held_attributes: readonly { readonly attribute: string; readonly reason: string }[];
   readonly today: readonly {
     readonly attribute: string;
     readonly day: LocalDate;

@@ -7,9 +7,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { MetricFamily } from '../core/metrics.ts';
+import type { Settlement } from '../core/delivery/settlement.ts';
 import type { Status } from '../core/status.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics-text.ts';
 import { PAGE, PAGE_POLICY } from './page.ts';
+import { readSettlement } from './settlement-body.ts';
 
 export interface WebSource {
   health(): {
@@ -19,6 +21,8 @@ export interface WebSource {
   };
   status(): Status;
   metrics(): readonly MetricFamily[];
+  /** Carries out a decision of the user's; false where nothing is held there. */
+  settle(settlement: Settlement): boolean;
 }
 
 export interface WebOptions {
@@ -91,13 +95,46 @@ export class Web {
   }
 
   private handle(request: IncomingMessage, response: ServerResponse): void {
-    let answer: Answer;
+    if (request.method !== 'POST') {
+      this.send(
+        request,
+        response,
+        this.guarded(() => this.answer(request)),
+      );
+      return;
+    }
+    void this.takePost(request).then((answer) => {
+      this.send(request, response, answer);
+    });
+  }
+
+  /** Whatever goes wrong in here is ours to look into, not the caller's. */
+  private guarded(answer: () => Answer): Answer {
     try {
-      answer = this.answer(request);
+      return answer();
     } catch (error) {
       this.options.onFault(error);
-      answer = json(500, { error: 'internal error; see the log' });
+      return json(500, { error: 'internal error; see the log' });
     }
+  }
+
+  private async takePost(request: IncomingMessage): Promise<Answer> {
+    const refusal = this.refusalOf(request);
+    if (refusal) return refusal;
+    if (request.url !== '/api/held') return json(405, { error: 'only GET and HEAD here' });
+    // A form or script of another site can send neither this type nor this header without being asked first.
+    const isOwn = request.headers['content-type'] === 'application/json' && 'x-mqtt2exist' in request.headers;
+    if (!isOwn) return json(415, { error: 'send application/json and the header X-Mqtt2exist: 1' });
+    const settlement = await readSettlement(request);
+    if ('error' in settlement) return json(400, settlement);
+    return this.guarded(() =>
+      this.options.source.settle(settlement)
+        ? json(200, { settled: true })
+        : json(404, { error: 'nothing is held there' }),
+    );
+  }
+
+  private send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
     response.writeHead(answer.status, {
       'content-type': answer.type,
       'content-length': Buffer.byteLength(answer.body),
@@ -110,13 +147,17 @@ export class Web {
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 
-  private answer({ method, url = '/', headers }: IncomingMessage): Answer {
-    if (headers.host === undefined) return json(400, { error: 'the request names no Host' });
-    if (!this.isOurs(headers.host)) {
-      return json(421, {
-        error: `this is not ${headers.host}: ask by localhost or by the address listened on`,
-      });
-    }
+  private refusalOf({ headers }: IncomingMessage): Answer | undefined {
+    const { host } = headers;
+    if (host === undefined) return json(400, { error: 'the request names no Host' });
+    if (this.isOurs(host)) return undefined;
+    return json(421, { error: `this is not ${host}: ask by localhost or by the address listened on` });
+  }
+
+  private answer(request: IncomingMessage): Answer {
+    const refusal = this.refusalOf(request);
+    if (refusal) return refusal;
+    const { method, url = '/' } = request;
     if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'only GET and HEAD here' });
     const { source } = this.options;
     switch (url.split('?', 1)[0]) {

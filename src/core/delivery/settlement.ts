@@ -14,12 +14,33 @@ import type { Draft } from './draft.ts';
 import { unsent } from './plan.ts';
 import type { SumKey, ValueKey } from './state.ts';
 
-export type Settlement = { readonly attribute: string; readonly day: LocalDate } & (
-  { readonly how: 'retry' | 'drop' | 'count' } | { readonly how: 'set'; readonly total: Units | string }
-);
+export type Settlement =
+  /** Without a day: a held attribute is looked at again. */
+  | { readonly attribute: string; readonly day: null; readonly how: 'retry' }
+  | (DaySettlement & { readonly attribute: string; readonly day: LocalDate });
+
+type DaySettlement =
+  { readonly how: 'retry' | 'drop' | 'count' } | { readonly how: 'set'; readonly total: Units | string };
 
 /** Does nothing where the item is not held. */
 export function settle(draft: Draft, settlement: Settlement): void {
+  if (settlement.day === null) retryAttribute(draft, settlement.attribute);
+  else settleDay(draft, settlement);
+}
+
+function retryAttribute(draft: Draft, name: string): void {
+  const attribute = draft.attribute(name);
+  if (attribute?.state !== 'held') return;
+  attribute.state = 'wanted';
+  attribute.reacquired = false;
+  attribute.retryAt = null;
+  draft.account.ownedPage = 1;
+  draft.note({ level: 'info', attribute: name, text: `looked at again by the user's wish` });
+}
+
+type OfDay = Extract<Settlement, { readonly day: LocalDate }>;
+
+function settleDay(draft: Draft, settlement: OfDay): void {
   const key = draft.key(settlement.attribute, settlement.day);
   if (!key?.held) return;
   const { held } = key;
@@ -35,7 +56,7 @@ export function settle(draft: Draft, settlement: Settlement): void {
   });
 }
 
-function settleSum(draft: Draft, key: SumKey, settlement: Settlement): string {
+function settleSum(draft: Draft, key: SumKey, settlement: OfDay): string {
   const inFlight = key.flightAmount;
   key.flightAmount = 0 as Units;
   key.repair = false;
@@ -74,7 +95,7 @@ function rebase(key: SumKey): void {
   if (key.seen !== null) key.base = subtract(key.seen, key.ours);
 }
 
-function settleValue(draft: Draft, key: ValueKey, settlement: Settlement): string {
+function settleValue(draft: Draft, key: ValueKey, settlement: OfDay): string {
   key.flightValue = null;
   key.based = true;
   switch (settlement.how) {

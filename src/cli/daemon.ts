@@ -1,0 +1,54 @@
+/**
+ * Asks the running daemon over HTTP.
+ */
+import { request } from 'undici';
+import type { Config } from '../config/load.ts';
+import type { Status } from '../core/status.ts';
+import { load, printProblems } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+
+const TIMEOUT_MS = 5_000;
+
+/** There is no daemon to ask. */
+export class DaemonDown extends Error {
+  override readonly name = 'DaemonDown';
+  readonly code = EXIT.unavailable;
+}
+
+/** Where the daemon of this configuration answers. @throws DaemonDown */
+export function webUrl({ web }: Config): string {
+  if (web === false)
+    throw new DaemonDown('the configuration has `web: false`, so the daemon cannot be asked');
+  const { host, port } = web.listen;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** @throws DaemonDown */
+export async function statusOf(config: Config): Promise<Status> {
+  const url = `${webUrl(config)}/api/status`;
+  try {
+    const response = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+    if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
+    // Our own daemon's answer: `overview.ts` writes what this type says.
+    return (await response.body.json()) as Status;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new DaemonDown(`nothing answers at ${url} (${why})`, { cause: error });
+  }
+}
+
+/** The daemon's status; or the exit code, with the reason printed. */
+export async function askDaemon(file: string): Promise<Status | ExitCode> {
+  const loaded = load(file);
+  if (!loaded.ok) {
+    printProblems(loaded.problems);
+    return EXIT.configuration;
+  }
+  try {
+    return await statusOf(loaded.config);
+  } catch (error) {
+    if (!(error instanceof DaemonDown)) throw error;
+    process.stderr.write(`mqtt2exist: ${error.message}\n`);
+    return error.code;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What only the user can decide: shown with its evidence, settled by the running daemon.
+ */
+import { createInterface } from 'node:readline/promises';
+import { request } from 'undici';
+import type { Status } from '../core/status.ts';
+import { askDaemon, DaemonDown, webUrl } from './daemon.ts';
+import { load, printProblems } from './configuration.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+
+export interface SettleOptions {
+  readonly config: string;
+  readonly how: 'retry' | 'drop' | 'count' | 'set';
+  readonly attribute: string;
+  /** Absent: the attribute itself is held. */
+  readonly day?: string;
+  readonly total?: string;
+  readonly isSure: boolean;
+}
+
+export async function listHeld(file: string, asJson: boolean): Promise<ExitCode> {
+  const asked = await askDaemon(file);
+  if (typeof asked === 'number') return asked;
+  const { held, held_attributes: attributes } = asked;
+  if (asJson) process.stdout.write(`${JSON.stringify({ held, held_attributes: attributes }, null, 2)}\n`);
+  else process.stdout.write(render(asked));
+  return EXIT.done;
+}
+
+function render({ held, held_attributes: attributes }: Status): string {
+  if (held.length === 0 && attributes.length === 0) return 'nothing is held\n';
+  const lines: string[] = [];
+  for (const { attribute, day, state, reason, since, amount, seen } of held) {
+    lines.push(
+      `${attribute} ${day}  ${state} since ${since}`,
+      `  amount ${amount}, Exist last showed ${seen ?? 'nothing'}`,
+      `  ${reason}`,
+      `  settle it:  mqtt2exist held retry|drop|count ${attribute} ${day}   or   held set ${attribute} ${day} TOTAL`,
+    );
+  }
+  for (const { attribute, reason } of attributes) {
+    lines.push(
+      `${attribute}  held as a whole`,
+      `  ${reason}`,
+      `  try again:  mqtt2exist held retry ${attribute}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
+  const { how, attribute, day } = options;
+  const wrong = usageProblem(options);
+  if (wrong !== undefined) {
+    process.stderr.write(`mqtt2exist held ${how}: ${wrong}\n`);
+    return EXIT.usage;
+  }
+  if (how !== 'retry' && !options.isSure && !(await confirm(options))) {
+    process.stderr.write('nothing was changed; say yes, or add --yes\n');
+    return EXIT.usage;
+  }
+  const loaded = load(options.config);
+  if (!loaded.ok) {
+    printProblems(loaded.problems);
+    return EXIT.configuration;
+  }
+  try {
+    const url = `${webUrl(loaded.config)}/api/held`;
+    const total = Number(options.total);
+    const body = {
+      attribute,
+      day: day ?? null,
+      how,
+      ...(how === 'set' && { total: Number.isNaN(total) ? options.total : total }),
+    };
+    const response = await request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-mqtt2exist': '1' },
+      body: JSON.stringify(body),
+    });
+    const answer = await response.body.text();
+    if (response.statusCode === 200) {
+      process.stdout.write(`settled: ${how} ${attribute}${day === undefined ? '' : ` ${day}`}\n`);
+      return EXIT.done;
+    }
+    process.stderr.write(`mqtt2exist held ${how}: ${answer.trim()}\n`);
+    return EXIT.usage;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`mqtt2exist held: the daemon does not answer (${why})\n`);
+    return error instanceof DaemonDown ? error.code : EXIT.unavailable;
+  }
+}
+
+function usageProblem({ how, day, total }: SettleOptions): string | undefined {
+  if (day === undefined) return how === 'retry' ? undefined : 'name the day as well, YYYY-mm-dd';
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(day)) return `${day} is not a day; write YYYY-mm-dd`;
+  if ((how === 'set') !== (total !== undefined)) return 'a total belongs to `held set`, and only there';
+  return undefined;
+}
+
+/** Dropping, counting and setting cannot be taken back: somebody at a terminal is asked. */
+async function confirm({ how, attribute, day = '', total }: SettleOptions): Promise<boolean> {
+  if (!process.stdin.isTTY) return false;
+  const what = {
+    drop: `forget what is not delivered of ${attribute} ${day}`,
+    count: `take what is not delivered of ${attribute} ${day} as delivered`,
+    set: `set ${attribute} ${day} to ${total ?? ''} at Exist`,
+    retry: 'try again',
+  }[how];
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(`${what}? This cannot be taken back. [y/N] `);
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
+}
