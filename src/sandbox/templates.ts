@@ -41,6 +41,23 @@ export const GROUPS: ReadonlyMap<string, Group> = new Map(
   groups.map(([name, label], index) => [name, { name, label, priority: index + 1 }]),
 );
 
+/** By value type code, as `value_type_description` says it. */
+const descriptions = [
+  'Integer',
+  'Decimal number',
+  'String',
+  'Period (in minutes)',
+  'Time of day (in minutes from midnight)',
+  'Percentage (as a fraction of 1)',
+  'Time of day (in minutes from midday)',
+  'Boolean',
+  'Scale (1 to 9)',
+];
+
+export function describeValueType(valueType: number): string {
+  return descriptions[valueType] ?? 'Unknown';
+}
+
 export const TEMPLATES: ReadonlyMap<string, Template> = new Map(
   [...KNOWN].map(([name, { label, group, valueType }]) => [
     name,
