@@ -46,7 +46,8 @@ export type Log = (
 ) => void;
 
 /** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
-const STOP_PATIENCE_MS = 3 * SECOND_MS;
+const STOP_PATIENCE_MS = 2 * SECOND_MS;
+const MOST_WARNED_TOPICS = 1_000;
 /** While the clock cannot be trusted it is looked at this often. */
 const TIME_CHECK_MS = 5 * SECOND_MS;
 
@@ -67,6 +68,8 @@ export class Bridge {
   /** What was wrong with the database at the start. */
   private readonly damage: string[] = [];
   private isStoring = true;
+  /** When a refused reading of a topic was last warned of. */
+  private readonly warnedAt = new Map<string, EpochMs>();
   private readonly cancels = new Set<() => void>();
   private isStopping = false;
 
@@ -100,7 +103,7 @@ export class Bridge {
           this.flusher.contributed();
         },
         onRefused: (topic, reason, sample) => {
-          log('debug', 'reading refused', { topic, reason, payload: sample });
+          this.tellRefused(topic, reason, sample);
         },
         onStored: () => {
           this.tellStored();
@@ -166,6 +169,7 @@ export class Bridge {
     if (this.web) this.webUrl = urlOf('http', await this.web.start());
     if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
     this.readyAt = this.parts.clock.now();
+    this.announce('availability', 'online');
     this.flusher.start();
     this.tidyUp();
     await this.startDemo();
@@ -177,6 +181,7 @@ export class Bridge {
     this.isStopping = true;
     for (const cancel of this.cancels) cancel();
     await this.door?.stop();
+    this.announce('availability', 'offline');
     await this.broker?.stop();
     await this.intake.stop();
     await this.flusher.stop(STOP_PATIENCE_MS);
@@ -297,6 +302,25 @@ export class Bridge {
     if (this.timeProblem !== undefined) this.later(TIME_CHECK_MS, () => void this.checkTime());
   }
 
+  /** Retained under the bridge's own topic, for whoever watches over MQTT. */
+  private announce(what: 'availability' | 'status', payload: string): void {
+    const topic = `mqtt2exist/${this.ledger.bridgeId}/${what}`;
+    this.broker?.publish({ topic, payload, qos: 1, retain: true }).catch((error: unknown) => {
+      this.log('debug', `${what} could not be published`, { error: String(error) });
+    });
+  }
+
+  /** A warning an hour for each topic: a broken sensor must not fill the log. */
+  private tellRefused(topic: string, reason: string, payload: string): void {
+    const now = this.parts.clock.now();
+    const lastAt = this.warnedAt.get(topic);
+    const isNew = lastAt === undefined || now - lastAt > HOUR_MS || now < lastAt;
+    this.log(isNew ? 'warn' : 'debug', 'a reading was refused', { topic, reason, payload });
+    if (!isNew) return;
+    if (this.warnedAt.size >= MOST_WARNED_TOPICS) this.warnedAt.clear();
+    this.warnedAt.set(topic, now);
+  }
+
   /** A line for every flush, not for every message. */
   private tellCall({ request, outcome, detail }: CallRecord): void {
     if (request.kind !== 'increment' && request.kind !== 'update') {
@@ -307,6 +331,7 @@ export class Bridge {
       const amount = typeof value === 'string' ? JSON.stringify(value) : formatUnits(value);
       return `${attribute} ${request.kind === 'increment' ? `+${amount}` : `= ${amount}`} (${day})`;
     });
+    this.announce('status', JSON.stringify(this.status()));
     if (outcome === 'answered') this.log('info', `Exist took ${items.join(', ')}`);
     else
       this.log('warn', `${outcome === 'not-sent' ? 'not sent' : 'outcome unknown'}: ${items.join(', ')}`, {

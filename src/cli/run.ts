@@ -27,13 +27,14 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     return EXIT.configuration;
   }
   const { config } = loaded;
+  const secrets = config.exist.token === undefined ? [] : [config.exist.token];
   const log = createLog({
     level: options.logLevel,
     format: options.logFormat,
     env: process.env,
     isTerminal: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
     write: (line) => process.stderr.write(line),
-    secrets: config.exist.token === undefined ? [] : [config.exist.token],
+    secrets,
   });
   const service = new ServiceManager(process.env);
   const clock = new SystemClock();
@@ -56,7 +57,12 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     process.once('SIGTERM', () => void end(EXIT.done));
     process.once('SIGINT', () => void end(EXIT.done));
     process.on('SIGHUP', () => {
-      if (bridge) reload(bridge, options.config, log);
+      if (bridge) reload(bridge, options.config, log, secrets);
+    });
+    // A programmer's error: nothing can be relied on any more, the supervisor starts us anew.
+    process.once('uncaughtException', (error) => {
+      log('error', error.stack ?? error.message);
+      process.exit(EXIT.internal);
     });
     const begin = async (): Promise<void> => {
       bridge = new Bridge(config, {
@@ -90,13 +96,15 @@ function explain(error: unknown): { readonly code: ExitCode; readonly message: s
 }
 
 /** Another configuration is taken whole or not at all. */
-function reload(bridge: Bridge, file: string, log: Log): void {
+function reload(bridge: Bridge, file: string, log: Log, secrets: string[]): void {
   const loaded = load(file);
   if (!loaded.ok) {
     printProblems(loaded.problems);
     log('error', `${file} has problems: the configuration stays as it was`);
     return;
   }
+  const { token } = loaded.config.exist;
+  if (token !== undefined) secrets.push(token);
   const needRestart = bridge.reload(loaded.config);
   log('info', `${file} read again`);
   if (needRestart.length > 0) log('warn', `needs a restart to change: ${needRestart.join(', ')}`);

@@ -17,7 +17,7 @@ export interface LogOptions {
   /** Whether colours are welcome. */
   readonly isTerminal: boolean;
   readonly write: (line: string) => void;
-  /** Texts that must never be shown. */
+  /** Texts that must never be shown; may grow. */
   readonly secrets: readonly string[];
 }
 
@@ -25,10 +25,11 @@ export interface LogOptions {
 const PRIORITY: Readonly<Record<Level, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
 
 export function createLog(options: LogOptions): Log {
-  const { level, format, env, isTerminal } = options;
-  const secrets = options.secrets.filter((secret) => secret !== '');
+  const { level, format, env, isTerminal, secrets } = options;
   const write = (line: string): void => {
-    options.write(`${secrets.reduce((text, secret) => text.replaceAll(secret, '***'), line)}\n`);
+    options.write(
+      `${secrets.reduce((text, secret) => (secret === '' ? text : text.replaceAll(secret, '***')), line)}\n`,
+    );
   };
   if (format === 'json') {
     const logger = pino(
