@@ -12,6 +12,8 @@ await build({
   target: 'node20.19',
   format: 'esm',
   sourcemap: true,
+  minify: true,
+  keepNames: true,
   // Native: its addon is loaded from node_modules.
   external: ['better-sqlite3'],
   banner: {

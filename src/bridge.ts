@@ -14,7 +14,7 @@ import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { HOUR_MS, SECOND_MS, type EpochMs } from './core/time.ts';
 import { formatUnits } from './core/units.ts';
-import { FridgeDoor } from './demo/fridge-door.ts';
+import type { FridgeDoor } from './demo/fridge-door.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
 import { compileExpressions } from './expression/expressions.ts';
@@ -25,7 +25,7 @@ import type { WantedAttribute } from './ledger/delivery-store.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { metricsOf, overview } from './overview.ts';
-import { Sandbox } from './sandbox/sandbox.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
 import { Web } from './web/web.ts';
 
 export interface BridgeParts {
@@ -58,7 +58,7 @@ export class Bridge {
   private readonly flusher: Flusher;
   private readonly broker: Broker | undefined;
   private readonly web: Web | undefined;
-  private readonly sandbox: Sandbox | undefined;
+  private sandbox: Sandbox | undefined;
   private door: FridgeDoor | undefined;
   private exist: DeliveryCalls | undefined;
   private existUrl: string;
@@ -136,10 +136,6 @@ export class Bridge {
     );
     this.broker = config.broker === false ? undefined : this.makeBroker(config.broker);
     this.web = config.web === false ? undefined : this.makeWeb(config.web);
-    this.sandbox =
-      config.exist.url === 'sandbox'
-        ? new Sandbox({ file: path.join(config.dataDir, 'sandbox.json'), port: config.exist.sandboxPort })
-        : undefined;
   }
 
   /** Where a person can look: the broker, the status page, Exist. */
@@ -156,7 +152,7 @@ export class Bridge {
   /** Resolves when the broker listens. Rejects with a `ListenError` where a port is taken. */
   async start(): Promise<void> {
     const { config } = this;
-    if (this.sandbox) this.existUrl = (await this.sandbox.start()).url;
+    if (config.exist.url === 'sandbox') this.existUrl = await this.startSandbox();
     const client = new ExistClient({
       url: this.existUrl,
       token: () => this.config.exist.token ?? 'sandbox',
@@ -416,10 +412,20 @@ export class Bridge {
     this.lastState = state;
   }
 
+  private async startSandbox(): Promise<string> {
+    const { dataDir, exist } = this.config;
+    const { Sandbox } = await import('./sandbox/sandbox.ts');
+    this.sandbox = new Sandbox({ file: path.join(dataDir, 'sandbox.json'), port: exist.sandboxPort });
+    const { url } = await this.sandbox.start();
+    return url;
+  }
+
   private async startDemo(): Promise<void> {
     const door = this.config.demo;
     const [url] = this.listening;
     if (!door || url === undefined) return;
+    // An MQTT client is 20 MB that only the demo needs.
+    const { FridgeDoor } = await import('./demo/fridge-door.ts');
     this.door = new FridgeDoor({
       url,
       topic: door.topic,

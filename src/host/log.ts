@@ -4,7 +4,6 @@
  * Under journald (`JOURNAL_STREAM`) a line begins with its syslog priority and has no time: journald keeps it.
  */
 import { styleText } from 'node:util';
-import pino from 'pino';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 
@@ -21,6 +20,9 @@ export interface LogOptions {
   readonly secrets: readonly string[];
 }
 
+/** Anything shorter is no secret, and stands in too many words: a local Exist takes any token. */
+const SHORTEST_SECRET = 8;
+
 /** sd-daemon(3) */
 const PRIORITY: Readonly<Record<Level, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
 
@@ -28,27 +30,17 @@ export function createLog(options: LogOptions): Log {
   const { level, format, env, isTerminal, secrets } = options;
   const write = (line: string): void => {
     options.write(
-      `${secrets.reduce((text, secret) => (secret === '' ? text : text.replaceAll(secret, '***')), line)}\n`,
+      `${secrets.reduce((text, secret) => (secret.length < SHORTEST_SECRET ? text : text.replaceAll(secret, '***')), line)}\n`,
     );
   };
-  if (format === 'json') {
-    const logger = pino(
-      {
-        level,
-        base: null,
-        timestamp: pino.stdTimeFunctions.isoTime,
-        formatters: { level: (label) => ({ level: label }) },
-      },
-      { write: (line) => write(line.trimEnd()) },
-    );
-    return (at, message, fields) => {
-      logger[at](fields ?? {}, message);
-    };
-  }
   const least = Object.keys(PRIORITY).indexOf(level);
   const isJournal = env['JOURNAL_STREAM'] !== undefined;
   return (at, message, fields) => {
     if (Object.keys(PRIORITY).indexOf(at) < least) return;
+    if (format === 'json') {
+      write(JSON.stringify({ level: at, time: new Date().toISOString(), ...fields, msg: message }));
+      return;
+    }
     const details = Object.entries(fields ?? {}).map(([key, value]) => `${key}=${show(value)}`);
     const text = oneLine([message, ...details].join('  '));
     write(isJournal ? `${PRIORITY[at]}${text}` : `${timeOfDay()} ${paint(at, isTerminal)} ${text}`);

@@ -157,7 +157,9 @@ async function startDaemon(name: string, wrapper: readonly string[] = []): Promi
     port: Number(new URL(daemon.brokerUrl).port),
     pid: daemon.pid,
     stop: async () => {
-      await daemon.stop();
+      // A tracer that is ended leaves its child running: end the child, the tracer follows.
+      if (wrapper.length > 0) process.kill(childOf(daemon.pid), 'SIGTERM');
+      else await daemon.stop();
     },
   };
 }
@@ -215,6 +217,10 @@ function isInstalled(command: string): boolean {
   } catch {
     return false;
   }
+}
+
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
 }
 
 function residentMb(pid: number): number {
