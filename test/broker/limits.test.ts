@@ -1,6 +1,5 @@
-import type { Packet } from 'mqtt-packet';
 import { expect, test } from 'vitest';
-import { connectMqtt, publishPacket, RawClient, setup } from './setup.ts';
+import { connectMqtt, publishPacket, RawClient, setup, turns } from './setup.ts';
 
 test('connections are bounded, and a place that is given up is free again', async () => {
   const { broker, port } = await setup({ limits: { connections: 2 } });
@@ -144,24 +143,29 @@ test('a flooding client is slowed down, not cut off, and loses nothing', async (
 });
 
 test('packets sent along with the CONNECT keep their order with those that follow', async () => {
-  const { inlet, port } = await setup();
-  const total = 20;
-  const numbers = Array.from({ length: total }, (_, index) => String(index));
-  for (let attempt = 0; attempt < 10; attempt += 1) {
-    const device = await RawClient.open(port);
-    const [connect, ...publishes]: [Packet, ...Packet[]] = [
-      { cmd: 'connect', clientId: `hasty-${attempt}`, clean: true, keepalive: 60 },
-      ...numbers.map((number, index) => publishPacket('a', number, { qos: 1, messageId: index + 1 })),
-    ];
-    device.send(connect, ...publishes.slice(0, 1));
-    for (const publish of publishes.slice(1)) {
-      await new Promise((resolve) => setImmediate(resolve));
-      device.send(publish);
-    }
-    for (let count = 0; count < total; count += 1) await device.next('puback');
-    expect(inlet.payloads.slice(-total)).toEqual(numbers);
-    device.socket.destroy();
+  const { broker, inlet, port } = await setup();
+  // What waits for its session takes a while to send: time enough for a later packet to get ahead.
+  const before = await RawClient.connected(port, 'hasty', false);
+  before.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'waiting', qos: 1 }] });
+  await before.next('suback');
+  before.send({ cmd: 'disconnect' });
+  await before.closed;
+  for (let count = 0; count < 100; count += 1) {
+    await broker.publish({ topic: 'waiting', payload: 'x', qos: 1, retain: false });
   }
+  const device = await RawClient.open(port);
+  const numbers = Array.from({ length: 20 }, (_, index) => String(index));
+  const [first, ...rest] = numbers.map((number, index) =>
+    publishPacket('a', number, { qos: 1, messageId: index + 1 }),
+  );
+  const connect = { cmd: 'connect', clientId: 'hasty', clean: false, keepalive: 60 } as const;
+  device.send(connect, ...(first ? [first] : []));
+  for (const publish of rest) {
+    await turns(1);
+    device.send(publish);
+  }
+  await inlet.taken(numbers.length);
+  expect(inlet.payloads).toEqual(numbers);
 });
 
 test('subscriptions are bounded, and those that are malformed or shared are refused', async () => {
@@ -214,7 +218,7 @@ test('a subscriber that does not read costs bounded memory and holds nobody up',
   await stuck.next('suback');
   const device = await connectMqtt(port);
   const payload = 'x'.repeat(50_000);
-  await device.publishAsync('kept', 'x', { qos: 1, retain: true });
+  await device.publishAsync('kept', payload, { qos: 1, retain: true });
   expect((await stuck.next('publish')).topic).toBe('kept');
   stuck.socket.pause();
   // More than the kernel buffers for a connection: from some point on, messages are dropped.
