@@ -1,28 +1,7 @@
 /**
- * Matching of topics and topic filters (MQTT 3.1.1, section 4.7), in both directions.
+ * Who subscribed to what: finds the subscribers of a topic (MQTT 3.1.1, section 4.7).
  */
 import type { QoS } from './inlet.ts';
-
-/** A test for `filter`, to be asked many times. The filter is well-formed. */
-export function filterTest(filter: string): (topic: string) => boolean {
-  const wildcard = filter.search(/[+#]/);
-  if (wildcard === -1) return (topic) => topic === filter;
-  const levels = filter.split('/');
-  // `home/#` matches `home` too [MQTT-4.7.1-2]: the slash before the wildcard is no part of the prefix.
-  const prefix = filter.slice(0, Math.max(0, wildcard - 1));
-  return (topic) => {
-    if (!topic.startsWith(prefix)) return false;
-    // [MQTT-4.7.2-1]
-    if (wildcard === 0 && topic.startsWith('$')) return false;
-    const names = topic.split('/');
-    for (const [index, level] of levels.entries()) {
-      if (level === '#') return true;
-      const name = names[index];
-      if (name === undefined || (level !== '+' && level !== name)) return false;
-    }
-    return levels.length === names.length;
-  };
-}
 
 interface Branch {
   readonly below: Map<string, Branch>;
@@ -31,7 +10,7 @@ interface Branch {
 
 const branch = (): Branch => ({ below: new Map(), clients: new Map() });
 
-/** Who subscribed to what: the time of a match does not depend on how many subscriptions there are. */
+/** The time of a match does not depend on how many subscriptions there are. */
 export class SubscriptionTree {
   private readonly root = branch();
 

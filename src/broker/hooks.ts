@@ -6,8 +6,7 @@
  * each time: a client whose hook was never answered stays connected and is never read again.
  */
 import type { AedesOptions, AuthenticateError, Client, PublishPacket } from 'aedes';
-import { filterProblem, topicProblem } from '../core/topic.ts';
-import { filterTest } from './filters.ts';
+import { filterProblem, filterTest, topicProblem } from '../core/topic.ts';
 import { IDENTIFIER_REJECTED, type Connection, type Refusal } from './connections.ts';
 import type { InletGate, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';

@@ -1,7 +1,7 @@
 /**
  * Retained messages, in memory: the last one of each topic, for whoever subscribes later.
  */
-import { filterTest } from './filters.ts';
+import { filterTest } from '../core/topic.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 

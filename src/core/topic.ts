@@ -40,6 +40,27 @@ export function filterProblem(filter: string): string | undefined {
   return undefined;
 }
 
+/** A test for `filter`, to be asked many times. The filter is well-formed. */
+export function filterTest(filter: string): (topic: string) => boolean {
+  const wildcard = filter.search(/[+#]/);
+  if (wildcard === -1) return (topic) => topic === filter;
+  const levels = filter.split('/');
+  // `home/#` matches `home` too [MQTT-4.7.1-2]: the slash before the wildcard is no part of the prefix.
+  const prefix = filter.slice(0, Math.max(0, wildcard - 1));
+  return (topic) => {
+    if (!topic.startsWith(prefix)) return false;
+    // [MQTT-4.7.2-1]
+    if (wildcard === 0 && topic.startsWith('$')) return false;
+    const names = topic.split('/');
+    for (const [index, level] of levels.entries()) {
+      if (level === '#') return true;
+      const name = names[index];
+      if (name === undefined || (level !== '+' && level !== name)) return false;
+    }
+    return levels.length === names.length;
+  };
+}
+
 function textProblem(text: string): string | undefined {
   if (text === '') return 'must not be empty'; // [MQTT-4.7.3-1]
   if (text.includes('\0')) return 'must not contain NUL'; // [MQTT-4.7.3-2]

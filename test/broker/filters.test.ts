@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FilterTrie } from '../../src/core/topic.ts';
-import { filterTest, SubscriptionTree } from '../../src/broker/filters.ts';
+import { filterTest, FilterTrie } from '../../src/core/topic.ts';
+import { SubscriptionTree } from '../../src/broker/filters.ts';
 
 test.each([
   ['home/door', 'home/door', true],
