@@ -4,6 +4,7 @@ import tseslint from 'typescript-eslint';
 
 /** The neighbours of the core: folders of `src/` that know `core/` and themselves, never each other. */
 export const NEIGHBOURS = [
+  'accounts',
   'broker',
   'config',
   'demo',
