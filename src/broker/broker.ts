@@ -10,11 +10,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { EventEmitter } from 'node:events';
 import { Aedes, type Client } from 'aedes';
-import { Connections, REFUSALS, type Connection, type Refusal } from './connections.ts';
-import { makeHooks, type PublishRefusal } from './hooks.ts';
+import type { Accounts, Guest } from './accounts.ts';
+import { makeAdmission } from './admission.ts';
+import { Connections, type Connection, type Refusal } from './connections.ts';
+import { startCounters, type BrokerCounters } from './counters.ts';
+import { makeHooks } from './hooks.ts';
 import { InletGate, type Inlet, type QoS } from './inlet.ts';
 import { DEFAULT_LIMITS, type BrokerLimits } from './limits.ts';
 import { closeServer, listen, type ListenAddress } from './listen.ts';
+import { Owners } from './owners.ts';
 import { Persistence } from './persistence.ts';
 import { RetainedMessages } from './retained.ts';
 import { Sessions } from './sessions.ts';
@@ -30,26 +34,9 @@ export interface BrokerOptions {
   readonly listen: readonly ListenAddress[];
   readonly limits?: Partial<BrokerLimits>;
   readonly inlet: Inlet;
+  /** Absent: everybody may connect, publish and subscribe. */
+  readonly accounts?: Accounts;
   readonly log: Log;
-}
-
-/** Counted since the broker was made. */
-export interface BrokerCounters {
-  connections: number;
-  readonly refusedConnections: Record<Refusal, number>;
-  /** As they came, second copies and refused ones included, by QoS. */
-  readonly publishes: Record<QoS, number>;
-  readonly refusedPublishes: Record<PublishRefusal, number>;
-  /** Second copies of a QoS 1 or 2 publish. */
-  duplicates: number;
-  /** Publishes to `$SYS`: acknowledged, nothing else. */
-  discarded: number;
-  /** Messages not sent to a subscriber that reads too slowly. */
-  droppedForwards: number;
-  /** Messages for which a session's queue had no room. */
-  droppedQueued: number;
-  /** Retained messages for which there was no room. */
-  droppedRetained: number;
 }
 
 /** A message of the bridge itself. */
@@ -73,24 +60,13 @@ const MOST_BEFORE_CONNACK = 1_000;
 const DRAIN_TIMEOUT_MS = 5_000;
 
 export class Broker {
-  readonly counters: BrokerCounters = {
-    connections: 0,
-    refusedConnections: Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<
-      Refusal,
-      number
-    >,
-    publishes: { 0: 0, 1: 0, 2: 0 },
-    refusedPublishes: { invalid: 0, overload: 0, inlet: 0 },
-    duplicates: 0,
-    discarded: 0,
-    droppedForwards: 0,
-    droppedQueued: 0,
-    droppedRetained: 0,
-  };
+  readonly counters: BrokerCounters = startCounters();
 
   private readonly limits: BrokerLimits;
   private readonly gate: InletGate;
   private readonly connections: Connections;
+  private readonly sessions: Sessions;
+  private readonly owners: Owners;
   private readonly persistence: Persistence;
   private readonly connectionOf = new WeakMap<Client, Connection>();
   private readonly clientOf = new WeakMap<Connection, Client>();
@@ -110,6 +86,8 @@ export class Broker {
       onRefused: (refusal, address) => this.refused(refusal, address),
       onClosed: (connection) => this.closed(connection),
     });
+    this.sessions = new Sessions(this.limits, (clientId) => this.clients.has(clientId));
+    this.owners = new Owners((clientId) => this.sessions.has(clientId));
     this.persistence = this.makePersistence();
   }
 
@@ -150,6 +128,25 @@ export class Broker {
     await new Promise<void>((resolve, reject) => {
       aedes.publish(packet, (error) => (error ? reject(error) : resolve()));
     });
+  }
+
+  /** Whose client this is; `undefined` where it is anonymous or gone. */
+  accountOf(clientId: string): string | undefined {
+    const client = this.clients.get(clientId);
+    return client && this.connectionOf.get(client)?.guest?.account;
+  }
+
+  /**
+   * These accounts are gone, or not what they were: their clients are disconnected, their sessions forgotten.
+   * Who still has an account comes back by itself, with the rights of today.
+   */
+  expel(names: readonly string[]): void {
+    const accounts = new Set(names);
+    for (const connection of this.connections.of(accounts)) connection.expel();
+    for (const clientId of this.owners.clientIdsOf(accounts)) {
+      this.sessions.end(clientId);
+      this.gate.forget(clientId);
+    }
   }
 
   private async open(): Promise<ListenAddress[]> {
@@ -237,14 +234,27 @@ export class Broker {
       // Only a second fence: the connection's own timer also covers what comes after the CONNECT.
       connectTimeout: 2 * limits.connectTimeoutMs,
       maxClientsIdLength: limits.clientIdLength,
+      ...makeAdmission({
+        limits,
+        accounts: this.options.accounts,
+        owners: this.owners,
+        connectionOf: (client) => this.connectionOf.get(client),
+        onRefused: (refusal, address) => this.refused(refusal, address),
+        onDeniedWill: (guest, topic) => this.denied(guest, 'will', topic),
+        onFault: (error) => this.fault(error),
+      }),
       ...makeHooks({
         limits,
         gate: this.gate,
         connectionOf: (client) => this.connectionOf.get(client),
         duplicates: this.duplicates,
         isStopping: () => this.stopping !== undefined,
-        onRefused: (refusal, address) => this.refused(refusal, address),
-        onPublish: (qos) => (counters.publishes[qos] += 1),
+        onPublish: (qos, account) => {
+          counters.publishes[qos] += 1;
+          if (account !== undefined) this.options.accounts?.published(account);
+        },
+        onDenied: (guest, what, topic) => this.denied(guest, what, topic),
+        onSubscriptionRefused: ({ id }, filter) => this.sessions.unsubscribe(id, filter),
         onPublishRefused: (refusal, client, reason) => {
           counters.refusedPublishes[refusal] += 1;
           this.options.log('debug', 'publish not taken', { client, reason });
@@ -278,7 +288,7 @@ export class Broker {
     const { counters, gate } = this;
     return new Persistence({
       retained: new RetainedMessages(this.limits),
-      sessions: new Sessions(this.limits, (clientId) => this.clients.has(clientId)),
+      sessions: this.sessions,
       // aedes hands over its own client objects here; the cast only says so.
       // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
       isGranted: (client, filter) => this.connectionOf.get(client as Client)?.granted.has(filter) ?? false,
@@ -305,7 +315,17 @@ export class Broker {
     this.options.log('debug', 'connection lost', { client: client.id, reason: error.message });
   }
 
+  private denied({ account }: Guest, what: 'publish' | 'subscribe' | 'will', topic: string): void {
+    this.counters.denied[what] += 1;
+    if (account !== undefined) this.options.accounts?.denied(account, what, topic);
+  }
+
   private closed(connection: Connection): void {
+    const { arrival } = connection;
+    if (arrival) {
+      this.owners.release(arrival.clientId);
+      if (arrival.account !== undefined) this.options.accounts?.disconnected(arrival.account);
+    }
     const client = this.clientOf.get(connection);
     if (client) this.leave(client);
   }

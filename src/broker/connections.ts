@@ -6,18 +6,30 @@
  */
 import type { Socket } from 'node:net';
 import { farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
+import type { PublishPacket } from 'aedes';
+import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 
 /** Why a connection was refused or cut off before it could do anything. */
 export type Refusal =
-  'too_many' | 'too_many_from_address' | 'connect_timeout' | 'client_id' | 'will' | FramingProblem;
+  | 'too_many'
+  | 'too_many_from_address'
+  | 'connect_timeout'
+  | 'client_id'
+  | 'client_id_taken'
+  | 'will'
+  | LoginRefusal
+  | FramingProblem;
 
 export const REFUSALS: readonly Refusal[] = [
   'too_many',
   'too_many_from_address',
   'connect_timeout',
   'client_id',
+  'client_id_taken',
+  'credentials',
+  'busy',
   'will',
   'not_mqtt',
   'malformed',
@@ -26,8 +38,20 @@ export const REFUSALS: readonly Refusal[] = [
   'protocol_level',
 ];
 
-/** CONNACK return code of MQTT 3.1.1: the identifier is well-formed but not allowed. */
-export const IDENTIFIER_REJECTED = 2;
+/** CONNACK return codes of MQTT 3.1.1 (table 3.1). */
+export const RETURN_CODES = {
+  identifierRejected: 2,
+  unavailable: 3,
+  badCredentials: 4,
+  notAuthorized: 5,
+} as const;
+
+export type ReturnCode = (typeof RETURN_CODES)[keyof typeof RETURN_CODES];
+
+export interface Arrival {
+  readonly account: string | undefined;
+  readonly clientId: string;
+}
 
 export class Connection {
   /** Publishes of this connection that the inlet has not done with. */
@@ -35,7 +59,12 @@ export class Connection {
   /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
   isReady = false;
   /** Decided when the CONNECT came, told with the CONNACK. */
-  returnCode: typeof IDENTIFIER_REJECTED | undefined;
+  returnCode: ReturnCode | undefined;
+  /** As it came with the CONNECT. */
+  will: Pick<PublishPacket, 'topic' | 'payload'> | undefined;
+  /** `undefined` until it is let in. */
+  private belongsTo: Guest | undefined;
+  private letIn: Arrival | undefined;
   private readonly filters = new Map<string, QoS>();
   private lowest: QoS = 2;
   private readonly timer: NodeJS.Timeout;
@@ -56,6 +85,26 @@ export class Connection {
 
   closed(): void {
     clearTimeout(this.timer);
+  }
+
+  admit(guest: Guest, clientId: string): void {
+    this.belongsTo = guest;
+    this.letIn = { account: guest.account, clientId };
+  }
+
+  get guest(): Guest | undefined {
+    return this.belongsTo;
+  }
+
+  /** As what it was let in; `undefined` where it was not. */
+  get arrival(): Arrival | undefined {
+    return this.letIn;
+  }
+
+  /** Its account is no more what it was: what is still on its way, a will too, comes to nothing. */
+  expel(): void {
+    this.belongsTo = NOBODY;
+    this.socket.destroy();
   }
 
   /** The subscriptions that were granted, with their QoS. */
@@ -132,6 +181,14 @@ export class Connections {
     socket.once('close', () => this.leave(connection));
     this.guard(connection);
     return connection;
+  }
+
+  /** Those that are let in as one of these accounts. */
+  *of(accounts: ReadonlySet<string>): Generator<Connection> {
+    for (const connection of this.open) {
+      const account = connection.guest?.account;
+      if (account !== undefined && accounts.has(account)) yield connection;
+    }
   }
 
   /** Closes all that are open. */

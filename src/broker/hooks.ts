@@ -1,22 +1,19 @@
 /**
- * The decisions aedes asks for: who may connect, which publishes are taken, which subscriptions are granted,
- * what is forwarded.
+ * The decisions aedes asks for once a client is welcome: which publishes are taken, which subscriptions are
+ * granted, what is forwarded. Who is welcome: admission.ts.
  *
  * aedes calls hooks bare: an exception in one ends the process, so each is wrapped. And it must get an answer
  * each time: a client whose hook was never answered stays connected and is never read again.
  */
-import type { AedesOptions, AuthenticateError, Client, PublishPacket } from 'aedes';
-import { filterProblem, filterTest, topicProblem } from '../core/topic.ts';
-import { IDENTIFIER_REJECTED, type Connection, type Refusal } from './connections.ts';
+import type { AedesOptions, Client, PublishPacket } from 'aedes';
+import { filterTest } from '../core/topic.ts';
+import { ANYBODY, NOBODY, type Guest } from './accounts.ts';
+import type { Connection } from './connections.ts';
 import type { InletGate, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
+import { discard, filterRefusal, isSystem, topicRefusal } from './topics.ts';
 
-type Hooks = Required<
-  Pick<
-    AedesOptions,
-    'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'
-  >
->;
+type Hooks = Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>>;
 
 /** Why a publish was not taken. */
 export type PublishRefusal = 'invalid' | 'overload' | 'inlet';
@@ -28,21 +25,17 @@ export interface HookParts {
   /** The QoS 2 packets the inlet called second copies; read by the persistence. */
   readonly duplicates: WeakSet<object>;
   readonly isStopping: () => boolean;
-  readonly onRefused: (refusal: Refusal, address: string) => void;
-  readonly onPublish: (qos: QoS) => void;
+  readonly onPublish: (qos: QoS, account: string | undefined) => void;
   readonly onPublishRefused: (refusal: PublishRefusal, client: string | undefined, reason: string) => void;
   readonly onDiscarded: () => void;
+  /** The client has no right to it. */
+  readonly onDenied: (guest: Guest, what: 'publish' | 'subscribe', topic: string) => void;
+  /** A persistent session must not hold on to a subscription that was refused. */
+  readonly onSubscriptionRefused: (client: Client, filter: string) => void;
   readonly onDuplicate: () => void;
   readonly onForwardDropped: () => void;
   readonly onFault: (error: unknown) => void;
 }
-
-/**
- * Where publishes to `$SYS` go: aedes speaks to other brokers of a cluster under that name, and a client that
- * could write there could have others disconnected. Like mosquitto: acknowledged [MQTT-3.3.5-2], and nothing
- * comes of it. Nobody can subscribe to it: nothing under `$SYS` is forwarded.
- */
-const NOWHERE = '$SYS/nowhere';
 
 export function makeHooks(parts: HookParts): Hooks {
   const { limits, gate, connectionOf } = parts;
@@ -56,42 +49,6 @@ export function makeHooks(parts: HookParts): Hooks {
       refuse(error instanceof Error ? error : new Error(String(error)));
     }
   }
-
-  const preConnect: Hooks['preConnect'] = (client, packet, callback) => {
-    // `callback(null, false)` would leave the connection open for ever: a refusal is always an error.
-    safely(
-      (error) => callback(error, false),
-      () => {
-        const connection = connectionOf(client);
-        if (!connection) throw new Error('a client without a connection');
-        const { clientId, clean, will } = packet;
-        const problem = will && topicRefusal(will.topic, limits);
-        if (problem !== undefined) {
-          parts.onRefused('will', connection.address);
-          callback(new Error(`the will's topic: ${problem}`), false);
-          return;
-        }
-        // [MQTT-3.1.3-8]
-        const isNameless = clientId === '' && clean !== true;
-        if (isNameless || Buffer.byteLength(clientId) > limits.clientIdLength || !isText(clientId)) {
-          parts.onRefused('client_id', connection.address);
-          connection.returnCode = IDENTIFIER_REJECTED;
-        }
-        callback(null, true);
-      },
-    );
-  };
-
-  const authenticate: Hooks['authenticate'] = (client, _username, _password, callback) => {
-    safely(
-      () => callback(null, false),
-      () => {
-        const returnCode = connectionOf(client)?.returnCode;
-        if (returnCode === undefined) callback(null, true);
-        else callback(connectError('identifier rejected', returnCode), false);
-      },
-    );
-  };
 
   const authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
     const clientId = client?.id;
@@ -108,8 +65,11 @@ export function makeHooks(parts: HookParts): Hooks {
         callback(new Error('the broker is stopping'));
         return;
       }
-      const publish = asPublish(packet, clientId, isWill);
-      parts.onPublish(publish.qos);
+      const connection = client ? connectionOf(client) : undefined;
+      // The right to a will was looked at when its client came; the client may be gone since.
+      const guest = connection?.guest ?? (isWill ? ANYBODY : NOBODY);
+      const publish = asPublish(packet, clientId, guest.account, isWill);
+      parts.onPublish(publish.qos, guest.account);
       // [MQTT-3.3.1-3]: the flag says nothing about the copies for subscribers.
       packet.dup = false;
       const problem = publishRefusal(publish, isWill, limits);
@@ -119,8 +79,15 @@ export function makeHooks(parts: HookParts): Hooks {
       }
       if (isSystem(publish.topic)) {
         parts.onDiscarded();
-        packet.topic = NOWHERE;
-        packet.payload = '';
+        discard(packet);
+        callback();
+        return;
+      }
+      // [MQTT-3.3.5-2]: acknowledged, or the connection closed. A device that is cut off comes back with the same
+      // publish for ever; one that is acknowledged goes on with what it has a right to.
+      if (!guest.permissions.mayPublish(publish.topic)) {
+        parts.onDenied(guest, 'publish', publish.topic);
+        discard(packet);
         callback();
         return;
       }
@@ -128,7 +95,6 @@ export function makeHooks(parts: HookParts): Hooks {
         refuse('overload', 'too many readings are waiting to be stored');
         return;
       }
-      const connection = client ? connectionOf(client) : undefined;
       if (connection) connection.pending += 1;
       gate.take(publish, (error, isDuplicate) => {
         if (connection) connection.pending -= 1;
@@ -151,11 +117,16 @@ export function makeHooks(parts: HookParts): Hooks {
       () => callback(null, null),
       () => {
         const connection = connectionOf(client);
+        const guest = connection?.guest ?? NOBODY;
         const { topic, qos } = subscription;
+        const isSound = filterRefusal(topic, limits) === undefined;
+        const isAllowed = isSound && guest.permissions.maySubscribe(topic);
+        if (isSound && !isAllowed) parts.onDenied(guest, 'subscribe', topic);
         const isGranted =
           connection !== undefined &&
-          filterRefusal(topic, limits) === undefined &&
+          isAllowed &&
           (connection.granted.has(topic) || connection.granted.size < limits.subscriptionsPerClient);
+        if (!isAllowed) parts.onSubscriptionRefused(client, topic);
         if (isGranted) connection.grant(topic, qos);
         callback(null, isGranted ? subscription : null);
       },
@@ -177,6 +148,8 @@ export function makeHooks(parts: HookParts): Hooks {
         return null;
       }
       const connection = connectionOf(client);
+      // A session's queue may be older than the rights of its client.
+      if (!isLive && connection?.guest?.permissions.maySubscribe(packet.topic) !== true) return null;
       if (!connection || packet.qos <= connection.lowestQoS) return packet;
       // [MQTT-3.8.4-6]; aedes itself minds only filters without wildcards.
       const granted = highestQoS(connection, packet.topic);
@@ -187,15 +160,15 @@ export function makeHooks(parts: HookParts): Hooks {
     }
   };
 
-  return { preConnect, authenticate, authorizePublish, authorizeSubscribe, authorizeForward };
+  return { authorizePublish, authorizeSubscribe, authorizeForward };
 }
 
-function connectError(message: string, returnCode: typeof IDENTIFIER_REJECTED): AuthenticateError {
-  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- aedes exports its codes as a type only
-  return Object.assign(new Error(message), { returnCode });
-}
-
-function asPublish(packet: PublishPacket, clientId: string | undefined, isWill: boolean): Publish {
+function asPublish(
+  packet: PublishPacket,
+  clientId: string | undefined,
+  account: string | undefined,
+  isWill: boolean,
+): Publish {
   const { topic, payload, qos, retain, dup, messageId } = packet;
   return {
     topic,
@@ -205,6 +178,7 @@ function asPublish(packet: PublishPacket, clientId: string | undefined, isWill: 
     dup: !isWill && dup,
     packetId: !isWill && qos > 0 ? messageId : undefined,
     clientId,
+    account,
   };
 }
 
@@ -212,33 +186,6 @@ function publishRefusal({ topic, qos, packetId }: Publish, isWill: boolean, limi
   // [MQTT-2.3.1-1]; the parser passes on 0, and -1 for a packet that ends before its id.
   if (!isWill && qos > 0 && (packetId === undefined || packetId < 1)) return 'no packet id';
   return topicRefusal(topic, limits);
-}
-
-function topicRefusal(topic: string, limits: BrokerLimits): string | undefined {
-  return topicProblem(topic) ?? sizeProblem(topic, limits);
-}
-
-function filterRefusal(filter: string, limits: BrokerLimits): string | undefined {
-  // aedes 1 would take it for a topic and never deliver anything: better to say no.
-  if (filter.startsWith('$share/')) return 'shared subscriptions are not supported';
-  return filterProblem(filter) ?? sizeProblem(filter, limits);
-}
-
-function sizeProblem(topic: string, { topicLength, topicLevels }: BrokerLimits): string | undefined {
-  if (!isText(topic)) return 'a topic must be UTF-8 without NUL';
-  if (Buffer.byteLength(topic) > topicLength) return `a topic must not be longer than ${topicLength} bytes`;
-  let levels = 1;
-  for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels += 1;
-  return levels > topicLevels ? `a topic must not have more than ${topicLevels} levels` : undefined;
-}
-
-/** The parser makes U+FFFD of bytes that are not UTF-8 [MQTT-1.5.3-1]; NUL is not allowed [MQTT-1.5.3-2]. */
-function isText(text: string): boolean {
-  return !text.includes('\0') && !text.includes('\uFFFD');
-}
-
-function isSystem(topic: string): boolean {
-  return topic.startsWith('$SYS') && (topic.length === 4 || topic[4] === '/');
 }
 
 function highestQoS({ granted }: Connection, topic: string): QoS {

@@ -16,6 +16,8 @@ export interface Publish {
   /** Only with QoS 1 and 2; a will has none. */
   readonly packetId: number | undefined;
   readonly clientId: string | undefined;
+  /** Whose client it is; `undefined`: anonymous. */
+  readonly account: string | undefined;
 }
 
 /**

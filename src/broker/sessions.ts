@@ -60,6 +60,10 @@ export class Sessions {
     if (session.subscriptions.size === 0 && session.queue.size === 0) this.sessions.delete(clientId);
   }
 
+  has(clientId: string): boolean {
+    return this.sessions.has(clientId);
+  }
+
   /** The client is back. */
   resume(clientId: string): [filter: string, qos: QoS][] {
     const session = this.sessions.get(clientId);

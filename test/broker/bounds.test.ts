@@ -61,6 +61,7 @@ const ofClient = (clientId: string, packetId: number, dup = false): Publish => (
   dup,
   packetId,
   clientId,
+  account: undefined,
 });
 
 function makeGate(take: (publish: Publish, done: Taken) => void): InletGate {

@@ -1,0 +1,45 @@
+/**
+ * What the broker counts.
+ */
+import { REFUSALS, type Refusal } from './connections.ts';
+import type { PublishRefusal } from './hooks.ts';
+import type { QoS } from './inlet.ts';
+
+/** Counted since the broker was made. */
+export interface BrokerCounters {
+  connections: number;
+  readonly refusedConnections: Record<Refusal, number>;
+  /** As they came, second copies and refused ones included, by QoS. */
+  readonly publishes: Record<QoS, number>;
+  readonly refusedPublishes: Record<PublishRefusal, number>;
+  /** What clients had no right to: publishes are acknowledged and come to nothing, subscriptions get 0x80. */
+  readonly denied: Record<'publish' | 'subscribe' | 'will', number>;
+  /** Second copies of a QoS 1 or 2 publish. */
+  duplicates: number;
+  /** Publishes to `$SYS`: acknowledged, nothing else. */
+  discarded: number;
+  /** Messages not sent to a subscriber that reads too slowly. */
+  droppedForwards: number;
+  /** Messages for which a session's queue had no room. */
+  droppedQueued: number;
+  /** Retained messages for which there was no room. */
+  droppedRetained: number;
+}
+
+export function startCounters(): BrokerCounters {
+  return {
+    connections: 0,
+    refusedConnections: Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<
+      Refusal,
+      number
+    >,
+    publishes: { 0: 0, 1: 0, 2: 0 },
+    refusedPublishes: { invalid: 0, overload: 0, inlet: 0 },
+    denied: { publish: 0, subscribe: 0, will: 0 },
+    duplicates: 0,
+    discarded: 0,
+    droppedForwards: 0,
+    droppedQueued: 0,
+    droppedRetained: 0,
+  };
+}
