@@ -31,7 +31,7 @@ import {
   syncFolder,
 } from './files.ts';
 import { lock, type Lock } from './lock.ts';
-import { TABLES } from './migrations.ts';
+import { tablesOf } from './migrations.ts';
 import { addNote, holdOpenAmounts, type Held } from './older-copy.ts';
 import { adoptPart, finishReplacement, replace } from './replacement.ts';
 import { SendMark } from './send-mark.ts';
@@ -255,7 +255,7 @@ function verify(db: Database.Database, file: string): void {
   const verdict = String(db.pragma('quick_check(1)', { simple: true }));
   if (verdict !== 'ok')
     throw new DatabaseError('damaged', file, `it is damaged (${verdict})`, 'name another one');
-  for (const table of TABLES) db.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get();
+  for (const table of tablesOf(schemaVersion(db))) db.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get();
 }
 
 function madeAt(db: Database.Database): EpochMs | null {

@@ -7,7 +7,7 @@ import Database from 'better-sqlite3';
 import { APPLICATION_ID, demandOurs } from './connection.ts';
 import { DatabaseError, databaseError } from './database-error.ts';
 import { SUSPECT_FILE, exists, sizeOf } from './files.ts';
-import { TABLES } from './migrations.ts';
+import { tablesOf } from './migrations.ts';
 
 export type Condition =
   | { readonly kind: 'absent' | 'usable' }
@@ -59,7 +59,7 @@ function examine(db: Database.Database, file: string, wasOurs: boolean): Conditi
       .all()
       .map(({ name }) => name),
   );
-  const missing = TABLES.filter((table) => !names.has(table));
+  const missing = tablesOf(version).filter((table) => !names.has(table));
   if (version === 0 && id === 0 && names.size === 0) {
     return wasOurs ? damaged('its tables are gone') : { kind: 'usable' };
   }

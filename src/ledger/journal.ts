@@ -33,6 +33,15 @@ interface DayChange {
   readonly since: EpochMs;
 }
 
+interface Companion {
+  /** Within the transaction. */
+  join(): void;
+  /** It is durable. */
+  joined(): void;
+}
+
+const ALONE: Companion = { join: () => undefined, joined: () => undefined };
+
 export class Journal {
   private readonly sql;
   private readonly readingRows: ReadingRows;
@@ -49,6 +58,8 @@ export class Journal {
     db: Database.Database,
     /** Refuses readings while the disk is short, and ends all writing once it fails. */
     private readonly commits: { readings<T>(work: () => T): T },
+    /** Others with something to write; it goes into the same transaction. */
+    private readonly companion: Companion = ALONE,
   ) {
     this.sql = prepare(db);
     this.readingRows = new ReadingRows(db);
@@ -75,6 +86,7 @@ export class Journal {
         const result = work();
         if (this.hasChanges()) {
           this.writeAll.immediate();
+          this.companion.joined();
           for (const [id, change] of this.changedStates) this.cache(id, change.state);
         }
         return result;
@@ -217,6 +229,7 @@ export class Journal {
       if (change.values.length > 0) this.writeValue(change);
     }
     this.sql.writeMeta.run(COUNTERS, JSON.stringify(this.counted));
+    this.companion.join();
   }
 
   private writeValue(change: DayChange): void {

@@ -1,7 +1,9 @@
 /**
- * The database as its two writers see it: the intake through `journal`, the flusher through `delivery`.
+ * The database as its writers see it: the intake through `journal`, the flusher through `delivery`, the broker
+ * through `broker`.
  */
 import type { LocalDate } from '../core/time.ts';
+import { BrokerStore } from './broker-store.ts';
 import { Commits } from './commits.ts';
 import { openDatabase, type OpenDatabase, type OpenOptions } from './database.ts';
 import { DeliveryStore } from './delivery-store.ts';
@@ -16,6 +18,7 @@ export interface LedgerOptions extends OpenOptions {
 
 export class Ledger {
   readonly journal: Journal;
+  readonly broker: BrokerStore;
   readonly delivery: DeliveryStore;
   readonly retention: Retention;
 
@@ -25,7 +28,8 @@ export class Ledger {
   ) {
     const { db, file, space, mark, bridgeId } = opened;
     const commits = new Commits(file, space);
-    this.journal = new Journal(db, commits);
+    this.broker = new BrokerStore(db, commits);
+    this.journal = new Journal(db, commits, this.broker);
     this.delivery = new DeliveryStore(db, {
       urgent: (work) => commits.urgent(work),
       departing: (lastCallId) => mark.advance({ bridgeId, lastCallId }),

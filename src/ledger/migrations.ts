@@ -15,7 +15,28 @@ export const TABLES = [
   'call',
   'note',
   'reading',
+  'broker_session',
+  'broker_subscription',
+  'broker_queue',
+  'broker_retained',
+  'broker_exchange',
+  'broker_will',
 ] as const;
+
+/** The step that made a table, where it was not the first. */
+const MADE_BY: Partial<Record<(typeof TABLES)[number], number>> = {
+  broker_session: 3,
+  broker_subscription: 3,
+  broker_queue: 3,
+  broker_retained: 3,
+  broker_exchange: 3,
+  broker_will: 3,
+};
+
+/** The tables of a database whose schema is at `version`, at least those of the first step. */
+export function tablesOf(version: number): (typeof TABLES)[number][] {
+  return TABLES.filter((table) => (MADE_BY[table] ?? 1) <= Math.max(version, 1));
+}
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -152,5 +173,57 @@ export const MIGRATIONS: readonly string[] = [
   `
   -- When a mapping's memory of a topic last changed, to forget topics that fell silent for good.
   ALTER TABLE mapping_state ADD COLUMN changed_ms INTEGER;
+  `,
+  `
+  -- Persistent sessions of the broker's clients. 'used_hour' counts hours that the broker has run.
+  CREATE TABLE broker_session (
+    client TEXT PRIMARY KEY,
+    account TEXT,
+    used_hour INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- 'options' is JSON: the QoS, and what MQTT 5 adds.
+  CREATE TABLE broker_subscription (
+    client TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    options TEXT NOT NULL,
+    PRIMARY KEY (client, filter)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Messages that wait for a session's client, or for its acknowledgement.
+  CREATE TABLE broker_queue (
+    seq INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    qos INTEGER NOT NULL CHECK (qos IN (1, 2)),
+    packet_id INTEGER CHECK (packet_id BETWEEN 1 AND 65535),
+    received INTEGER NOT NULL CHECK (received IN (0, 1))
+  ) STRICT;
+  CREATE INDEX broker_queue_client ON broker_queue (client);
+
+  -- The last retained message of each topic.
+  CREATE TABLE broker_retained (
+    topic TEXT PRIMARY KEY,
+    payload BLOB NOT NULL,
+    qos INTEGER NOT NULL CHECK (qos IN (0, 1, 2))
+  ) STRICT;
+
+  -- QoS 2 messages of publishers that were put into queues and whose PUBREL has not come.
+  CREATE TABLE broker_exchange (
+    client TEXT NOT NULL,
+    packet_id INTEGER NOT NULL,
+    PRIMARY KEY (client, packet_id)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Wills of connected clients.
+  CREATE TABLE broker_will (
+    client TEXT PRIMARY KEY,
+    account TEXT,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    qos INTEGER NOT NULL CHECK (qos IN (0, 1, 2)),
+    retain INTEGER NOT NULL CHECK (retain IN (0, 1))
+  ) STRICT;
   `,
 ];

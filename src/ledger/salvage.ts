@@ -4,7 +4,7 @@
  */
 import Database from 'better-sqlite3';
 import { isLocalDate } from '../core/time.ts';
-import { TABLES } from './migrations.ts';
+import { MIGRATIONS, TABLES, tablesOf } from './migrations.ts';
 
 type Table = (typeof TABLES)[number];
 
@@ -27,6 +27,12 @@ const KEYS: Record<Table, readonly string[]> = {
   call: ['id'],
   note: ['seq'],
   reading: ['seq'],
+  broker_session: ['client'],
+  broker_subscription: ['client', 'filter'],
+  broker_queue: ['seq'],
+  broker_retained: ['topic'],
+  broker_exchange: ['client', 'packet_id'],
+  broker_will: ['client'],
 };
 
 /** Columns that hold JSON: a text that is none would stop the bridge later, at every start. */
@@ -35,6 +41,7 @@ const JSON_COLUMNS: Partial<Record<Table, readonly string[]>> = {
   mapping_state: ['state'],
   call: ['request'],
   reading: ['effect'],
+  broker_subscription: ['options'],
 };
 const JSON_FACTS: readonly unknown[] = ['account', 'readings', 'retention', 'backup'];
 
@@ -44,8 +51,9 @@ export function salvage(from: string, to: Database.Database): Salvaged {
   const incomplete: string[] = [];
   const source = openSource(from);
   try {
+    const tables = source ? tablesOf(versionOf(source)) : TABLES;
     to.transaction(() => {
-      for (const table of TABLES) {
+      for (const table of tables) {
         const found = source && copyTable(source, to, table);
         if (found && found.rows > 0) rows[table] = found.rows;
         if (!found?.isWhole) incomplete.push(table);
@@ -66,6 +74,15 @@ function openSource(file: string): Database.Database | undefined {
   } catch {
     db?.close();
     return undefined;
+  }
+}
+
+/** Where it does not tell its version, all tables are looked for. */
+function versionOf(db: Database.Database): number {
+  try {
+    return Number(db.pragma('user_version', { simple: true })) || MIGRATIONS.length;
+  } catch {
+    return MIGRATIONS.length;
   }
 }
 
