@@ -14,6 +14,7 @@ export const NEIGHBOURS = [
   'intake',
   'ledger',
   'sandbox',
+  'sources',
   'web',
 ];
 

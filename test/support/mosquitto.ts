@@ -1,0 +1,109 @@
+/** A real Mosquitto on a port of its own, where this machine has one. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** Why tests that need it are skipped, where they are. */
+export const NO_MOSQUITTO: string | undefined =
+  spawnSync('mosquitto', ['-h']).error === undefined ? undefined : 'mosquitto is not installed here';
+
+export class Mosquitto {
+  private child: ChildProcess | undefined;
+  readonly lines: string[] = [];
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+  ) {}
+
+  /** `settings`: more lines of mosquitto.conf; `listener`: of the listener. */
+  static async start(
+    folder: string,
+    settings: readonly string[] = [],
+    tls: readonly string[] = [],
+  ): Promise<Mosquitto> {
+    // It cannot be told to take any free port; another program may be faster than it.
+    for (let attempt = 0; ; attempt += 1) {
+      const mosquitto = new Mosquitto(await freePort(), folder);
+      writeFileSync(
+        path.join(folder, 'mosquitto.conf'),
+        [
+          'per_listener_settings false',
+          ...settings,
+          ...(settings.some((line) => line.startsWith('password_file')) ? [] : ['allow_anonymous true']),
+          'persistence true',
+          `persistence_location ${folder}/`,
+          // Saved when it is told to (SIGUSR1) and when it ends in order.
+          'autosave_interval 0',
+          ...(process.getuid?.() === 0 ? ['user root'] : []),
+          `listener ${mosquitto.port} 127.0.0.1`,
+          ...tls,
+          '',
+        ].join('\n'),
+      );
+      chmodSync(folder, 0o755);
+      if (await mosquitto.run()) return mosquitto;
+      if (attempt === 4) throw new Error(mosquitto.lines.join('\n'));
+    }
+  }
+
+  /** Once more, with what it has saved. */
+  async restart(): Promise<void> {
+    if (!(await this.run())) throw new Error(this.lines.join('\n'));
+  }
+
+  /** Resolves when all that it keeps is on disk. */
+  async save(): Promise<void> {
+    const file = path.join(this.folder, 'mosquitto.db');
+    const before = changedAt(file);
+    this.child?.kill('SIGUSR1');
+    while (changedAt(file) === before) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  }
+
+  /** Resolves with whether it runs. */
+  private async run(): Promise<boolean> {
+    const child = spawn('mosquitto', ['-v', '-c', path.join(this.folder, 'mosquitto.conf')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    return new Promise((resolve) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        createInterface({ input: stream }).on('line', (line) => {
+          this.lines.push(line);
+          if (/mosquitto version \S+ running/.test(line)) resolve(true);
+        });
+      }
+      child.once('exit', () => {
+        resolve(false);
+      });
+    });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** In ns: a file that is renamed into place keeps its content's time to the clock's granularity only. */
+function changedAt(file: string): string {
+  const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stat ? `${stat.ino}-${stat.ctimeNs}` : 'none';
+}
