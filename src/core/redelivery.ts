@@ -3,7 +3,9 @@
  *
  * MQTT's own marks are all there is where the payload carries no identity: a redelivery has the DUP flag, the
  * packet id and the content of the first copy [MQTT-3.3.1-1, MQTT-4.4.0-1]. A publish without DUP is always new,
- * since packet ids are used again. Bounded: the last 256 of a client, 10 minutes, 2,000 clients.
+ * since packet ids are used again. Bounded: the last 256 of a client, 2,000 clients, and 10 minutes where a device
+ * chose the packet id: after a restart it begins anew with the same ids. A broker keeps its ids as long as its
+ * session, however long that is, and the session is part of the client's name here.
  */
 import { MINUTE_MS, type EpochMs } from './time.ts';
 
@@ -20,10 +22,17 @@ export class RecentPublishes {
   private readonly clients = new Map<string, Map<number, Taken>>();
 
   /** Whether this is a second copy of a publish that was taken. */
-  isRedelivery(client: string, packetId: number, dup: boolean, digest: string, now: EpochMs): boolean {
+  isRedelivery(
+    client: string,
+    packetId: number,
+    dup: boolean,
+    digest: string,
+    now: EpochMs,
+    withinMs: number = REDELIVERY_WINDOW_MS,
+  ): boolean {
     if (!dup) return false;
     const taken = this.clients.get(client)?.get(packetId);
-    return taken !== undefined && taken.digest === digest && Math.abs(now - taken.at) <= REDELIVERY_WINDOW_MS;
+    return taken !== undefined && taken.digest === digest && Math.abs(now - taken.at) <= withinMs;
   }
 
   remember(client: string, packetId: number, digest: string, at: EpochMs): void {

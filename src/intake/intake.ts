@@ -22,6 +22,7 @@ interface Entry<Parsed> {
   readonly message: Message;
   readonly mark: DeliveryMark | undefined;
   readonly dup: boolean;
+  readonly redeliveredWithinMs: number | undefined;
   readonly rules: readonly Rule<Parsed>[];
   /** One per rule; there when all are known. */
   extractions: readonly Extraction[] | undefined;
@@ -90,10 +91,18 @@ export class Intake<Parsed> {
       done();
       return;
     }
-    const { topic, payload, retain, dup } = publish;
-    const message: Message = { topic, payload, retain, replay: false, receivedAt: this.parts.clock.now() };
+    const { topic, payload, retain, replay = false, dup, redeliveredWithinMs } = publish;
+    const message: Message = { topic, payload, retain, replay, receivedAt: this.parts.clock.now() };
     const extractions = this.interpreter.extract(payload, rules);
-    const entry: Entry<Parsed> = { message, mark: markOf(publish), dup, rules, extractions: undefined, done };
+    const entry: Entry<Parsed> = {
+      message,
+      mark: markOf(publish),
+      dup,
+      redeliveredWithinMs,
+      rules,
+      extractions: undefined,
+      done,
+    };
     this.queue.push(entry);
     if (extractions instanceof Promise) {
       void extractions.then((known) => {
@@ -179,9 +188,10 @@ export class Intake<Parsed> {
     if (contributed) this.parts.onContributions();
   }
 
-  private isRedelivery({ mark, dup, message }: Entry<Parsed>): boolean {
+  private isRedelivery({ mark, dup, message, redeliveredWithinMs }: Entry<Parsed>): boolean {
     if (!mark) return false;
-    return this.recent.isRedelivery(mark.client, mark.packetId, dup, mark.digest, message.receivedAt);
+    const { client, packetId, digest } = mark;
+    return this.recent.isRedelivery(client, packetId, dup, digest, message.receivedAt, redeliveredWithinMs);
   }
 
   private remember(mark: DeliveryMark, at: EpochMs): DeliveryMark {

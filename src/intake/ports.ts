@@ -17,6 +17,10 @@ export interface Publish {
   readonly packetId: number | undefined;
   /** `undefined` for the broker's own and for wills of clients that are gone. */
   readonly clientId: string | undefined;
+  /** Delivered because of a subscription, not because somebody published: sets state, counts nothing. */
+  readonly replay?: boolean;
+  /** How long a second copy may be under way; default: as long as a device's. */
+  readonly redeliveredWithinMs?: number;
 }
 
 /** Called once a publish is durable, or with the error for which it was not taken. */

@@ -1,6 +1,6 @@
 /**
  * The database as its writers see it: the intake through `journal`, the flusher through `delivery`, the broker
- * through `broker`.
+ * through `broker`, connections to existing brokers through `sources`.
  */
 import type { LocalDate } from '../core/time.ts';
 import { BrokerStore } from './broker-store.ts';
@@ -11,6 +11,7 @@ import type { DiskSpace } from './disk-space.ts';
 import { explain, type Explanation } from './explanation.ts';
 import { Journal } from './journal.ts';
 import { Retention, type RetentionLimits } from './retention.ts';
+import { SourceSessions } from './source-sessions.ts';
 
 export interface LedgerOptions extends OpenOptions {
   readonly retention?: Partial<RetentionLimits>;
@@ -21,6 +22,7 @@ export class Ledger {
   readonly broker: BrokerStore;
   readonly delivery: DeliveryStore;
   readonly retention: Retention;
+  readonly sources: SourceSessions;
 
   private constructor(
     private readonly opened: OpenDatabase,
@@ -35,6 +37,7 @@ export class Ledger {
       departing: (lastCallId) => mark.advance({ bridgeId, lastCallId }),
     });
     this.retention = new Retention(db, commits, options.retention);
+    this.sources = new SourceSessions(db, commits);
   }
 
   /**

@@ -21,6 +21,8 @@ export const TABLES = [
   'broker_retained',
   'broker_exchange',
   'broker_will',
+  'source_session',
+  'source_filter',
 ] as const;
 
 /** The step that made a table, where it was not the first. */
@@ -31,6 +33,8 @@ const MADE_BY: Partial<Record<(typeof TABLES)[number], number>> = {
   broker_retained: 3,
   broker_exchange: 3,
   broker_will: 3,
+  source_session: 4,
+  source_filter: 4,
 };
 
 /** The tables of a database whose schema is at `version`, at least those of the first step. */
@@ -225,5 +229,20 @@ export const MIGRATIONS: readonly string[] = [
     qos INTEGER NOT NULL CHECK (qos IN (0, 1, 2)),
     retain INTEGER NOT NULL CHECK (retain IN (0, 1))
   ) STRICT;
+  `,
+  `
+  -- Existing brokers that keep a session for us: which one, so that marks of redeliveries of an older one are void.
+  CREATE TABLE source_session (
+    source TEXT PRIMARY KEY,
+    session TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- What may be subscribed there, with the QoS asked for; NULL: not yet answered.
+  CREATE TABLE source_filter (
+    source TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    qos INTEGER CHECK (qos IN (0, 1, 2)),
+    PRIMARY KEY (source, filter)
+  ) STRICT, WITHOUT ROWID;
   `,
 ];

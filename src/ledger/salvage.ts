@@ -33,6 +33,8 @@ const KEYS: Record<Table, readonly string[]> = {
   broker_retained: ['topic'],
   broker_exchange: ['client', 'packet_id'],
   broker_will: ['client'],
+  source_session: ['source'],
+  source_filter: ['source', 'filter'],
 };
 
 /** Columns that hold JSON: a text that is none would stop the bridge later, at every start. */

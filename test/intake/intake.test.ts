@@ -102,6 +102,66 @@ function onDisk(folder: string): number {
   }
 }
 
+describe('a replay', () => {
+  test('sets the state and counts nothing; the change after it counts', async () => {
+    const { publish, total } = setup([rule(DOOR_OPENS)]);
+    await publish('closed');
+    await publish('open', { retain: true, replay: true });
+    expect(total()).toBeUndefined();
+    await publish('closed');
+    await publish('open');
+    expect(total()).toBe(1);
+  });
+
+  test('of a button press counts nothing', async () => {
+    const { publish, total } = setup([rule(EACH)]);
+    await publish('pressed', { retain: true, replay: true });
+    expect(total()).toBeUndefined();
+    await publish('pressed', { retain: true });
+    expect(total()).toBe(1);
+  });
+
+  test('that comes before the time is known is one when it is dated', async () => {
+    const time: { zone?: string } = {};
+    const { publish, total, intake, ledger } = setup([rule(EACH)], { zone: () => time.zone });
+    await publish('pressed', { retain: true, replay: true });
+    await publish('pressed');
+    time.zone = 'Europe/Berlin';
+    intake.timeKnown();
+    while (ledger.journal.undatedCount() > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(total()).toBe(1);
+  });
+});
+
+describe('a broker that sends again after hours', () => {
+  const late = { packetId: 7, clientId: 'source:home:1', redeliveredWithinMs: Number.POSITIVE_INFINITY };
+
+  test('counts nothing again, also after a restart', async () => {
+    const first = setup([rule(EACH)]);
+    await first.publish('pressed', late);
+    await first.stop();
+    const clock = new TestClock('2026-11-24T22:00:00Z');
+    const { publish, total } = setup([rule(EACH)], { folder: first.folder, clock });
+    expect(await publish('pressed', { ...late, dup: true })).toBe(true);
+    expect(total()).toBe(1);
+  });
+
+  test('counts again where its session is another', async () => {
+    const { publish, total } = setup([rule(EACH)]);
+    await publish('pressed', late);
+    expect(await publish('pressed', { ...late, clientId: 'source:home:2', dup: true })).toBe(false);
+    expect(total()).toBe(2);
+  });
+
+  test('is no reason to believe a device after hours', async () => {
+    const { publish, total, clock } = setup([rule(EACH)]);
+    await publish('pressed', { packetId: 7 });
+    clock.advanceTo('2026-11-24T15:00:00Z');
+    expect(await publish('pressed', { packetId: 7, dup: true })).toBe(false);
+    expect(total()).toBe(2);
+  });
+});
+
 describe('an acknowledged publish', () => {
   test('is committed, with its contribution, before it is acknowledged', async () => {
     const { publish, folder } = setup([rule(EACH)]);
