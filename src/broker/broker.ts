@@ -138,9 +138,9 @@ export class Broker {
 
   /**
    * These accounts are gone, or not what they were: their clients are disconnected, their sessions forgotten.
-   * Who still has an account comes back by itself, with the rights of today.
+   * Who still has an account comes back by itself, with the rights of today. `undefined`: the anonymous.
    */
-  expel(names: readonly string[]): void {
+  expel(names: readonly (string | undefined)[]): void {
     const accounts = new Set(names);
     for (const connection of this.connections.of(accounts)) connection.expel();
     for (const clientId of this.owners.clientIdsOf(accounts)) {

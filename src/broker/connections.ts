@@ -183,11 +183,10 @@ export class Connections {
     return connection;
   }
 
-  /** Those that are let in as one of these accounts. */
-  *of(accounts: ReadonlySet<string>): Generator<Connection> {
+  /** Those that are let in as one of these accounts; `undefined`: as nobody. */
+  *of(accounts: ReadonlySet<string | undefined>): Generator<Connection> {
     for (const connection of this.open) {
-      const account = connection.guest?.account;
-      if (account !== undefined && accounts.has(account)) yield connection;
+      if (connection.arrival && accounts.has(connection.arrival.account)) yield connection;
     }
   }
 

@@ -34,10 +34,8 @@ export class Owners {
   }
 
   /** What these accounts own. */
-  clientIdsOf(accounts: ReadonlySet<string>): string[] {
-    return [...this.claims].flatMap(([clientId, { account }]) =>
-      account !== undefined && accounts.has(account) ? [clientId] : [],
-    );
+  clientIdsOf(accounts: ReadonlySet<string | undefined>): string[] {
+    return [...this.claims].flatMap(([clientId, { account }]) => (accounts.has(account) ? [clientId] : []));
   }
 
   private isHeld(clientId: string, { connections }: Claim): boolean {

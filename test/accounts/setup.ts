@@ -21,6 +21,10 @@ export class StillClock {
     return this.ms;
   }
 
+  now(): number {
+    return Date.parse('2026-11-20T10:00:00Z') + this.ms;
+  }
+
   after(delayMs: number, task: () => void): () => void {
     const timer = { atMs: this.ms + delayMs, task };
     this.timers.push(timer);
