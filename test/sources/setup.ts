@@ -80,7 +80,7 @@ export interface Running {
   readonly events: EventEmitter;
   readonly announcements: Map<string, string>;
   /** Resolves when `source.status().state` is this. */
-  reaches(state: 'connected' | 'down'): Promise<void>;
+  readonly reaches: (state: 'connected' | 'down') => Promise<void>;
 }
 
 let sessions = 0;

@@ -16,18 +16,20 @@ export class Mosquitto {
 
   private constructor(
     readonly port: number,
+    /** Of its websockets, which it serves beside plain MQTT only. */
+    readonly websocketPort: number,
     private readonly folder: string,
   ) {}
 
-  /** `settings`: more lines of mosquitto.conf; `listener`: of the listener. */
+  /** `settings`: more lines of mosquitto.conf; `listener`: those of the listener. */
   static async start(
     folder: string,
     settings: readonly string[] = [],
-    tls: readonly string[] = [],
+    listener: readonly string[] = [],
   ): Promise<Mosquitto> {
     // It cannot be told to take any free port; another program may be faster than it.
     for (let attempt = 0; ; attempt += 1) {
-      const mosquitto = new Mosquitto(await freePort(), folder);
+      const mosquitto = new Mosquitto(await freePort(), await freePort(), folder);
       writeFileSync(
         path.join(folder, 'mosquitto.conf'),
         [
@@ -40,7 +42,9 @@ export class Mosquitto {
           'autosave_interval 0',
           ...(process.getuid?.() === 0 ? ['user root'] : []),
           `listener ${mosquitto.port} 127.0.0.1`,
-          ...tls,
+          ...listener,
+          `listener ${mosquitto.websocketPort} 127.0.0.1`,
+          'protocol websockets',
           '',
         ].join('\n'),
       );
