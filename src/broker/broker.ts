@@ -9,43 +9,22 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { EventEmitter } from 'node:events';
-import { Aedes, type Client } from 'aedes';
-import type { Accounts, Guest } from './accounts.ts';
+import { Aedes, type Client, type PublishPacket } from 'aedes';
+import type { Guest } from './accounts.ts';
 import { makeAdmission } from './admission.ts';
 import { Connections, type Connection, type Refusal } from './connections.ts';
 import { startCounters, type BrokerCounters } from './counters.ts';
 import { makeHooks } from './hooks.ts';
-import { InletGate, type Inlet, type QoS } from './inlet.ts';
+import { InletGate } from './inlet.ts';
 import { DEFAULT_LIMITS, type BrokerLimits } from './limits.ts';
 import { closeServer, listen, type ListenAddress } from './listen.ts';
+import type { BrokerOptions, OwnMessage } from './options.ts';
 import { Owners } from './owners.ts';
 import { Persistence } from './persistence.ts';
-import { RetainedMessages } from './retained.ts';
-import { Sessions } from './sessions.ts';
-
-export type Log = (
-  level: 'debug' | 'info' | 'warn' | 'error',
-  message: string,
-  fields?: Readonly<Record<string, unknown>>,
-) => void;
-
-export interface BrokerOptions {
-  /** Port 0 takes a free one. */
-  readonly listen: readonly ListenAddress[];
-  readonly limits?: Partial<BrokerLimits>;
-  readonly inlet: Inlet;
-  /** Absent: everybody may connect, publish and subscribe. */
-  readonly accounts?: Accounts;
-  readonly log: Log;
-}
-
-/** A message of the bridge itself. */
-export interface OwnMessage {
-  readonly topic: string;
-  readonly payload: string | Uint8Array;
-  readonly qos: QoS;
-  readonly retain: boolean;
-}
+import { Roster } from './roster.ts';
+import { State } from './state.ts';
+import { afterwards } from './write-behind.ts';
+import type { Will } from './wills.ts';
 
 /** TCP keepalive: finds dead peers of clients that asked for no MQTT keepalive. */
 const TCP_KEEPALIVE_MS = 60_000;
@@ -65,13 +44,12 @@ export class Broker {
   private readonly limits: BrokerLimits;
   private readonly gate: InletGate;
   private readonly connections: Connections;
-  private readonly sessions: Sessions;
+  private readonly state: State;
   private readonly owners: Owners;
   private readonly persistence: Persistence;
-  private readonly connectionOf = new WeakMap<Client, Connection>();
-  private readonly clientOf = new WeakMap<Connection, Client>();
-  private readonly clients = new Map<string, Client>();
+  private readonly roster = new Roster();
   private readonly duplicates = new WeakSet<object>();
+  private readonly resent = new WeakSet<object>();
   private servers: Server[] = [];
   private aedes: Aedes | undefined;
   private starting: Promise<ListenAddress[]> | undefined;
@@ -79,21 +57,26 @@ export class Broker {
 
   constructor(private readonly options: BrokerOptions) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.gate = new InletGate(options.inlet, this.limits, (error) => this.fault(error));
+    this.gate = new InletGate(
+      options.inlet,
+      this.limits,
+      (error) => this.fault(error),
+      (clientId, packetId) => this.state.staging.exchangeOver(clientId, packetId),
+    );
     this.connections = new Connections({
       limits: this.limits,
       isReading: () => this.stopping === undefined,
       onRefused: (refusal, address) => this.refused(refusal, address),
       onClosed: (connection) => this.closed(connection),
     });
-    this.sessions = new Sessions(this.limits, (clientId) => this.clients.has(clientId));
-    this.owners = new Owners((clientId) => this.sessions.has(clientId));
+    this.owners = new Owners((clientId) => this.state.sessions.has(clientId));
+    this.state = this.makeState();
     this.persistence = this.makePersistence();
   }
 
   /** Clients that are connected: their CONNECT was accepted. */
   get clientCount(): number {
-    return this.clients.size;
+    return this.roster.count;
   }
 
   /** Publishes the inlet has not done with. */
@@ -132,8 +115,7 @@ export class Broker {
 
   /** Whose client this is; `undefined` where it is anonymous or gone. */
   accountOf(clientId: string): string | undefined {
-    const client = this.clients.get(clientId);
-    return client && this.connectionOf.get(client)?.guest?.account;
+    return this.roster.accountOf(clientId);
   }
 
   /**
@@ -143,13 +125,15 @@ export class Broker {
   expel(names: readonly (string | undefined)[]): void {
     const accounts = new Set(names);
     for (const connection of this.connections.of(accounts)) connection.expel();
+    this.state.expel(accounts);
     for (const clientId of this.owners.clientIdsOf(accounts)) {
-      this.sessions.end(clientId);
+      this.state.sessions.end(clientId);
       this.gate.forget(clientId);
     }
   }
 
   private async open(): Promise<ListenAddress[]> {
+    this.state.load();
     const aedes = this.makeAedes();
     await aedes.listen();
     const servers: Server[] = [];
@@ -163,6 +147,7 @@ export class Broker {
       }
       this.aedes = aedes;
       this.servers = servers;
+      this.state.start((will) => this.publishWill(aedes, will));
       return addresses;
     } catch (error) {
       this.connections.destroyAll();
@@ -178,12 +163,14 @@ export class Broker {
     if (!aedes) return;
     const closed = servers.map(closeServer);
     await this.drain();
+    this.state.changes.flush();
     // Acknowledgements leave with the next turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     await closeAedes(aedes);
     this.connections.destroyAll();
     await Promise.all(closed);
     await this.drain();
+    this.state.stop();
     this.aedes = undefined;
     this.servers = [];
     this.starting = undefined;
@@ -216,9 +203,7 @@ export class Broker {
     const connection = this.connections.admit(socket);
     if (!connection) return;
     this.counters.connections += 1;
-    const client = aedes.handle(socket);
-    this.connectionOf.set(client, connection);
-    this.clientOf.set(connection, client);
+    this.roster.pair(aedes.handle(socket), connection);
   }
 
   private makeAedes(): Aedes {
@@ -238,7 +223,7 @@ export class Broker {
         limits,
         accounts: this.options.accounts,
         owners: this.owners,
-        connectionOf: (client) => this.connectionOf.get(client),
+        connectionOf: (client) => this.roster.connectionOf(client),
         onRefused: (refusal, address) => this.refused(refusal, address),
         onDeniedWill: (guest, topic) => this.denied(guest, 'will', topic),
         onFault: (error) => this.fault(error),
@@ -246,15 +231,18 @@ export class Broker {
       ...makeHooks({
         limits,
         gate: this.gate,
-        connectionOf: (client) => this.connectionOf.get(client),
+        staging: this.state.staging,
+        changes: this.state.changes,
+        connectionOf: (client) => this.roster.connectionOf(client),
         duplicates: this.duplicates,
+        resent: this.resent,
         isStopping: () => this.stopping !== undefined,
         onPublish: (qos, account) => {
           counters.publishes[qos] += 1;
           if (account !== undefined) this.options.accounts?.published(account);
         },
         onDenied: (guest, what, topic) => this.denied(guest, what, topic),
-        onSubscriptionRefused: ({ id }, filter) => this.sessions.unsubscribe(id, filter),
+        onSubscriptionRefused: ({ id }, filter) => this.state.sessions.unsubscribe(id, filter),
         onPublishRefused: (refusal, client, reason) => {
           counters.refusedPublishes[refusal] += 1;
           this.options.log('debug', 'publish not taken', { client, reason });
@@ -269,41 +257,69 @@ export class Broker {
     (aedes as EventEmitter).on('error', (error) => this.fault(error));
     aedes.on('clientError', (client, error) => this.lost(client, error));
     aedes.on('connectionError', (client, error) => this.lost(client, error));
-    aedes.on('client', (client) => this.clients.set(client.id, client));
-    aedes.on('clientDisconnect', (client) => this.leave(client));
+    aedes.on('client', (client) => this.roster.join(client));
+    aedes.on('clientDisconnect', (client) => this.roster.leave(client));
     aedes.on('connackSent', (packet, client) => {
-      if (packet.returnCode === 0) this.connectionOf.get(client)?.welcomed();
+      if (packet.returnCode === 0) this.roster.connectionOf(client)?.welcomed();
     });
     aedes.on('clientReady', (client) => {
-      const connection = this.connectionOf.get(client);
+      const connection = this.roster.connectionOf(client);
       if (connection) connection.isReady = true;
     });
     aedes.on('unsubscribe', (filters, client) => {
-      for (const filter of filters) this.connectionOf.get(client)?.withdraw(filter);
+      for (const filter of filters) this.roster.connectionOf(client)?.withdraw(filter);
     });
     return aedes;
   }
 
-  private makePersistence(): Persistence {
-    const { counters, gate } = this;
-    return new Persistence({
-      retained: new RetainedMessages(this.limits),
-      sessions: this.sessions,
-      // aedes hands over its own client objects here; the cast only says so.
-      // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
-      isGranted: (client, filter) => this.connectionOf.get(client as Client)?.granted.has(filter) ?? false,
-      isDuplicate: (packet) => this.duplicates.has(packet),
-      release: (clientId, packetId) => gate.release(clientId, packetId),
-      forgetExchanges: (clientId) => gate.forget(clientId),
+  private makeState(): State {
+    const { counters, options } = this;
+    return new State({
+      limits: this.limits,
+      store: options.store,
+      after: options.after ?? afterwards,
+      owners: this.owners,
+      gate: this.gate,
+      isConnected: (clientId) => this.roster.isConnected(clientId),
+      accountOf: (clientId) => this.roster.accountOf(clientId),
       onRetainedDropped: (topic) => {
         counters.droppedRetained += 1;
-        this.options.log('debug', 'no room for a retained message', { topic });
+        options.log('debug', 'no room for a retained message', { topic });
       },
       onQueuedDropped: (client) => {
         counters.droppedQueued += 1;
-        this.options.log('debug', 'no room in the queue of a session', { client });
+        options.log('debug', 'no room in the queue of a session', { client });
+      },
+      onStored: () => options.onStored?.(),
+      onUnstored: (error) => {
+        if (options.onUnstored) options.onUnstored(error);
+        else this.fault(error);
       },
     });
+  }
+
+  private makePersistence(): Persistence {
+    const { gate } = this;
+    return new Persistence({
+      state: this.state,
+      isGranted: (client, filter) => this.roster.connectionOf(client)?.granted.has(filter) ?? false,
+      accountOf: (client) => this.roster.connectionOf(client)?.guest?.account,
+      isDuplicate: (packet) => this.duplicates.has(packet),
+      resent: this.resent,
+      release: (clientId, packetId) => gate.release(clientId, packetId),
+      forgetExchanges: (clientId) => gate.forget(clientId),
+      isStopping: () => this.stopping !== undefined,
+    });
+  }
+
+  /** The will of a client that did not come back: a reading as any other. */
+  private async publishWill(aedes: Aedes, will: Will): Promise<void> {
+    // As aedes itself hands wills over: without being a packet.
+    const packet = { ...will } as PublishPacket;
+    await new Promise<void>((resolve, reject) => {
+      aedes.authorizePublish(null, packet, (error) => (error ? reject(error) : resolve()));
+    });
+    aedes.publish(packet, (error) => error && this.fault(error));
   }
 
   private refused(refusal: Refusal, address: string): void {
@@ -321,17 +337,14 @@ export class Broker {
   }
 
   private closed(connection: Connection): void {
-    const { arrival } = connection;
+    const { arrival, unpublished } = connection;
+    for (const staged of unpublished) this.state.staging.undo(staged);
+    unpublished.clear();
     if (arrival) {
       this.owners.release(arrival.clientId);
       if (arrival.account !== undefined) this.options.accounts?.disconnected(arrival.account);
     }
-    const client = this.clientOf.get(connection);
-    if (client) this.leave(client);
-  }
-
-  private leave(client: Client): void {
-    if (this.clients.get(client.id) === client) this.clients.delete(client.id);
+    this.roster.closed(connection);
   }
 
   private fault(error: unknown): void {

@@ -10,6 +10,7 @@ import type { PublishPacket } from 'aedes';
 import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
+import type { Staged } from './staging.ts';
 
 /** Why a connection was refused or cut off before it could do anything. */
 export type Refusal =
@@ -56,6 +57,8 @@ export interface Arrival {
 export class Connection {
   /** Publishes of this connection that the inlet has not done with. */
   pending = 0;
+  /** Its QoS 1 publishes that are stored, and not acknowledged yet. */
+  readonly unpublished = new Set<Staged>();
   /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
   isReady = false;
   /** Decided when the CONNECT came, told with the CONNACK. */

@@ -34,7 +34,7 @@ export function startCounters(): BrokerCounters {
       number
     >,
     publishes: { 0: 0, 1: 0, 2: 0 },
-    refusedPublishes: { invalid: 0, overload: 0, inlet: 0 },
+    refusedPublishes: { invalid: 0, overload: 0, inlet: 0, store: 0 },
     denied: { publish: 0, subscribe: 0, will: 0 },
     duplicates: 0,
     discarded: 0,

@@ -1,11 +1,17 @@
 /**
  * Who subscribed to what: finds the subscribers of a topic (MQTT 3.1.1, section 4.7).
  */
-import type { QoS } from './inlet.ts';
+import type { SubscriptionOptions } from './store.ts';
+
+export interface Subscriber {
+  readonly clientId: string;
+  readonly filter: string;
+  readonly options: SubscriptionOptions;
+}
 
 interface Branch {
   readonly below: Map<string, Branch>;
-  readonly clients: Map<string, QoS>;
+  readonly clients: Map<string, Subscriber>;
 }
 
 const branch = (): Branch => ({ below: new Map(), clients: new Map() });
@@ -14,7 +20,7 @@ const branch = (): Branch => ({ below: new Map(), clients: new Map() });
 export class SubscriptionTree {
   private readonly root = branch();
 
-  add(filter: string, clientId: string, qos: QoS): void {
+  add(filter: string, clientId: string, options: SubscriptionOptions): void {
     let at = this.root;
     for (const level of filter.split('/')) {
       let next = at.below.get(level);
@@ -24,7 +30,7 @@ export class SubscriptionTree {
       }
       at = next;
     }
-    at.clients.set(clientId, qos);
+    at.clients.set(clientId, { clientId, filter, options });
   }
 
   remove(filter: string, clientId: string): void {
@@ -44,11 +50,12 @@ export class SubscriptionTree {
     }
   }
 
-  /** Clients with a matching filter, each with the highest QoS it asked for. */
-  match(topic: string): Map<string, QoS> {
-    const found = new Map<string, QoS>();
+  /** The matching subscriptions; a client may have several. */
+  match(topic: string): Subscriber[] {
     // Most homes have no such subscription, and every publish comes by here.
-    if (this.root.below.size > 0) collect(this.root, topic.split('/'), 0, topic.startsWith('$'), found);
+    if (this.root.below.size === 0) return [];
+    const found: Subscriber[] = [];
+    collect(this.root, topic.split('/'), 0, topic.startsWith('$'), found);
     return found;
   }
 }
@@ -58,25 +65,19 @@ function collect(
   names: readonly string[],
   depth: number,
   isSystem: boolean,
-  found: Map<string, QoS>,
+  found: Subscriber[],
 ): void {
   // [MQTT-4.7.2-1]
   const hidesWildcards = isSystem && depth === 0;
   const rest = hidesWildcards ? undefined : at.below.get('#');
-  if (rest) addAll(rest, found);
+  if (rest) found.push(...rest.clients.values());
   const name = names[depth];
   if (name === undefined) {
-    addAll(at, found);
+    found.push(...at.clients.values());
     return;
   }
   const same = at.below.get(name);
   if (same) collect(same, names, depth + 1, isSystem, found);
   const any = hidesWildcards ? undefined : at.below.get('+');
   if (any) collect(any, names, depth + 1, isSystem, found);
-}
-
-function addAll({ clients }: Branch, found: Map<string, QoS>): void {
-  for (const [clientId, qos] of clients) {
-    if ((found.get(clientId) ?? 0) <= qos) found.set(clientId, qos);
-  }
 }

@@ -11,19 +11,25 @@ import { ANYBODY, NOBODY, type Guest } from './accounts.ts';
 import type { Connection } from './connections.ts';
 import type { InletGate, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
+import type { Staged, Staging } from './staging.ts';
+import type { WriteBehind } from './write-behind.ts';
 import { discard, filterRefusal, isSystem, topicRefusal } from './topics.ts';
 
 type Hooks = Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>>;
 
 /** Why a publish was not taken. */
-export type PublishRefusal = 'invalid' | 'overload' | 'inlet';
+export type PublishRefusal = 'invalid' | 'overload' | 'inlet' | 'store';
 
 export interface HookParts {
   readonly limits: BrokerLimits;
   readonly gate: InletGate;
+  readonly staging: Staging;
+  readonly changes: WriteBehind;
   readonly connectionOf: (client: Client) => Connection | undefined;
   /** The QoS 2 packets the inlet called second copies; read by the persistence. */
   readonly duplicates: WeakSet<object>;
+  /** Messages of sessions that went out before; marked by the persistence. */
+  readonly resent: WeakSet<object>;
   readonly isStopping: () => boolean;
   readonly onPublish: (qos: QoS, account: string | undefined) => void;
   readonly onPublishRefused: (refusal: PublishRefusal, client: string | undefined, reason: string) => void;
@@ -38,7 +44,7 @@ export interface HookParts {
 }
 
 export function makeHooks(parts: HookParts): Hooks {
-  const { limits, gate, connectionOf } = parts;
+  const { limits, gate, staging, changes, connectionOf } = parts;
 
   /** Runs one hook; what it throws becomes a refusal. */
   function safely(refuse: (error: Error) => void, work: () => void): void {
@@ -96,20 +102,64 @@ export function makeHooks(parts: HookParts): Hooks {
         return;
       }
       if (connection) connection.pending += 1;
-      gate.take(publish, (error, isDuplicate) => {
+      takeAndStore(packet, publish, connection, (refusal) => {
         if (connection) connection.pending -= 1;
-        if (error) {
-          refuse('inlet', error.message);
-          return;
-        }
-        if (isDuplicate) {
-          parts.onDuplicate();
-          parts.duplicates.add(packet);
-        }
-        callback();
+        if (refusal) refuse(refusal.kind, refusal.reason);
+        else callback();
       });
     });
   };
+
+  /** Calls `done` once nothing of the publish can be lost any more. */
+  function takeAndStore(
+    packet: PublishPacket,
+    publish: Publish,
+    connection: Connection | undefined,
+    done: (refusal?: { readonly kind: PublishRefusal; readonly reason: string }) => void,
+  ): void {
+    // Before the inlet takes it, so that one commit keeps both. But a second copy of a QoS 2 message must not leave
+    // anything behind again, and only the inlet knows it for one.
+    const isLate = publish.qos === 2 && publish.dup;
+    let staged = isLate ? undefined : staging.stage(packet, publish);
+    gate.take(publish, (error, isDuplicate) => {
+      if (error) {
+        staging.undo(staged);
+        done({ kind: 'inlet', reason: error.message });
+        return;
+      }
+      if (isDuplicate) {
+        parts.onDuplicate();
+        parts.duplicates.add(packet);
+      } else if (isLate) staged = staging.stage(packet, publish);
+      // What the first copy left behind may still be on its way to the disk.
+      const mark = isLate && isDuplicate ? changes.mark : staged?.mark;
+      if (mark === undefined) {
+        done();
+        return;
+      }
+      changes.whenStored(mark, (failure) => {
+        if (failure) {
+          staging.undo(staged);
+          if (!isDuplicate) gate.undo(publish);
+          done({ kind: 'store', reason: failure.message });
+          return;
+        }
+        if (staged && connection) awaitPublish(staged, connection);
+        done();
+      });
+    });
+  }
+
+  /** aedes drops a QoS 1 publish whose acknowledgement cannot be sent: the client will send it again. */
+  function awaitPublish(staged: Staged, { socket, unpublished }: Connection): void {
+    if (staged.publish.qos !== 1) return;
+    if (socket.destroyed) {
+      staging.undo(staged);
+      return;
+    }
+    unpublished.add(staged);
+    staged.onPublished = () => unpublished.delete(staged);
+  }
 
   const authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
     safely(
@@ -138,6 +188,8 @@ export function makeHooks(parts: HookParts): Hooks {
     try {
       // What aedes tells other brokers of its kind, with the ids of clients in it.
       if (isSystem(packet.topic)) return null;
+      // [MQTT-3.3.1-1]
+      if (parts.resent.has(packet)) packet.dup = true;
       // Replays (retained messages, a session's queue) wait for the socket; live messages must not, because
       // their publisher would wait with them.
       const isLive = Boolean(packet.brokerId) && packet.messageId === undefined;

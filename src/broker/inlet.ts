@@ -57,7 +57,20 @@ export class InletGate {
     private readonly inlet: Inlet,
     private readonly limits: Pick<BrokerLimits, 'pendingReadings' | 'pendingBytes'>,
     private readonly onFault: (error: unknown) => void,
+    /** What was known of this exchange is void, whether it ended or was forgotten. */
+    private readonly onExchangeOver: (clientId: string, packetId: number) => void = () => undefined,
   ) {}
+
+  /** Takes up the exchanges that an earlier run of the broker left. */
+  restore(exchanges: readonly { readonly clientId: string; readonly packetId: number }[]): void {
+    for (const { clientId, packetId } of exchanges) this.open(clientId, packetId);
+  }
+
+  /** The publish was not acknowledged after all: a second copy is none. */
+  undo({ qos, clientId, packetId }: Publish): void {
+    if (qos !== 2 || clientId === undefined || packetId === undefined) return;
+    this.drop(clientId, packetId, this.exchanges.get(clientId)?.get(packetId));
+  }
 
   /** Publishes the inlet has not done with. */
   get pending(): number {
@@ -119,6 +132,7 @@ export class InletGate {
     if (!known) return;
     this.exchangeCount -= known.size;
     this.exchanges.delete(clientId);
+    for (const packetId of known.keys()) this.onExchangeOver(clientId, packetId);
   }
 
   /** Resolves when nothing is pending any more: true; or after `timeoutMs`: false. */
@@ -134,21 +148,10 @@ export class InletGate {
 
   private begin({ qos, clientId, packetId, dup }: Publish) {
     if (qos !== 2 || clientId === undefined || packetId === undefined) return undefined;
-    let ofClient = this.exchanges.get(clientId);
-    if (!ofClient) {
-      ofClient = new Map();
-      this.exchanges.set(clientId, ofClient);
-    }
-    let exchange = ofClient.get(packetId);
+    const known = this.exchanges.get(clientId)?.get(packetId);
     // Without DUP it is a new message, whatever the id meant before: the device may have restarted.
-    const isKnown = exchange !== undefined && dup;
-    if (!exchange) {
-      exchange = { taking: 0, waiting: [] };
-      ofClient.set(packetId, exchange);
-      this.exchangeCount += 1;
-      this.dropOldest(clientId);
-    }
-    const begun = exchange;
+    const isKnown = known !== undefined && dup;
+    const begun = known ?? this.open(clientId, packetId);
     begun.taking += 1;
     const end = (error: Error | undefined): void => {
       begun.taking -= 1;
@@ -159,12 +162,26 @@ export class InletGate {
     return { isKnown, end };
   }
 
+  private open(clientId: string, packetId: number): Exchange {
+    let ofClient = this.exchanges.get(clientId);
+    if (!ofClient) {
+      ofClient = new Map();
+      this.exchanges.set(clientId, ofClient);
+    }
+    const exchange: Exchange = { taking: 0, waiting: [] };
+    ofClient.set(packetId, exchange);
+    this.exchangeCount += 1;
+    this.dropOldest(clientId);
+    return exchange;
+  }
+
   private drop(clientId: string, packetId: number, exchange: Exchange | undefined): void {
     const ofClient = this.exchanges.get(clientId);
     if (!ofClient || exchange === undefined || ofClient.get(packetId) !== exchange) return;
     ofClient.delete(packetId);
     this.exchangeCount -= 1;
     if (ofClient.size === 0) this.exchanges.delete(clientId);
+    this.onExchangeOver(clientId, packetId);
   }
 
   private dropOldest(except: string): void {

@@ -29,6 +29,8 @@ export interface BrokerLimits {
   readonly subscriptionsPerClient: number;
   /** Persistent sessions (clean session 0, with subscriptions); the longest unused one makes room. */
   readonly sessions: number;
+  /** A session is kept so many hours of the broker's running after its client was last seen. */
+  readonly sessionIdleHours: number;
   /** Messages waiting for one session's client. */
   readonly queuedMessages: number;
   /** Topic and payload bytes waiting in all sessions. */
@@ -36,6 +38,8 @@ export interface BrokerLimits {
   readonly retainedMessages: number;
   /** Topic and payload bytes of all retained messages. */
   readonly retainedBytes: number;
+  /** How long after a start clients may take to come back before the wills they left are published. */
+  readonly willGraceMs: number;
   /** How long `stop()` waits for the inlet. */
   readonly stopTimeoutMs: number;
 }
@@ -61,9 +65,12 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   backlogBytes: 256 * KIB,
   subscriptionsPerClient: 100,
   sessions: 1_000,
+  sessionIdleHours: 14 * 24,
   queuedMessages: 1_000,
   queuedBytes: 16 * MIB,
   retainedMessages: 10_000,
   retainedBytes: 16 * MIB,
+  // Devices that lost the broker try again within a minute.
+  willGraceMs: 60_000,
   stopTimeoutMs: 2_000,
 };

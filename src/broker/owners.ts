@@ -15,6 +15,11 @@ export class Owners {
 
   constructor(private readonly hasSession: (clientId: string) => boolean) {}
 
+  /** A session that an earlier run of the broker left. */
+  restore(clientId: string, account: string | undefined): void {
+    this.claims.set(clientId, { account, connections: 0 });
+  }
+
   /** False where the identifier is another account's. Each true one wants a `release`. */
   claim(clientId: string, account: string | undefined): boolean {
     const claim = this.claims.get(clientId);

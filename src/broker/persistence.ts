@@ -1,7 +1,8 @@
 /* eslint-disable @typescript-eslint/require-await -- aedes wants promises, memory needs no waiting */
 /**
  * What aedes keeps between packets, in its own interface (that of aedes-persistence 11): retained messages,
- * persistent sessions, and the inbound half of QoS 2. All in memory and bounded.
+ * persistent sessions, wills, and the inbound half of QoS 2. In memory and bounded; where the protocol owes somebody
+ * an answer that must hold after a crash, the promise waits for the commit.
  *
  * Written anew and not derived from the memory persistence of aedes: that one has no bounds, lets `#` match
  * retained `$`-topics, and does not know empty topic levels, which the rest of aedes does (a persistent
@@ -13,8 +14,11 @@
  */
 import { Readable } from 'node:stream';
 import type { QoS } from './inlet.ts';
-import type { QueuedMessage, Sessions } from './sessions.ts';
-import type { RetainedMessages } from './retained.ts';
+import type { QueuedMessage } from './outbox.ts';
+import type { Target } from './staging.ts';
+import type { State } from './state.ts';
+import type { SubscriptionOptions } from './store.ts';
+import type { Will, WillOwner } from './wills.ts';
 
 interface ClientRef {
   readonly id: string;
@@ -28,43 +32,55 @@ interface Packet {
   readonly qos: QoS;
   readonly retain: boolean;
   readonly brokerCounter: number;
-  readonly messageId?: number;
+  /** Of a packet that is about to be sent: what is set here is what goes out. */
+  messageId?: number;
 }
 
-interface SubscriptionRef {
+interface SubscriptionRef extends SubscriptionOptions {
   readonly topic: string;
-  readonly qos: QoS;
 }
 
 export interface PersistenceParts {
-  readonly retained: RetainedMessages;
-  readonly sessions: Sessions;
+  readonly state: State;
   /** aedes also hands over the subscriptions it refused. */
   readonly isGranted: (client: ClientRef, filter: string) => boolean;
+  readonly accountOf: (client: ClientRef) => string | undefined;
   /** Whether the inlet knew this very QoS 2 PUBLISH. */
   readonly isDuplicate: (packet: object) => boolean;
+  /** Packets that went out before, for whoever sets their DUP flag. */
+  readonly resent: WeakSet<object>;
   readonly release: (clientId: string, packetId: number) => Promise<void>;
   readonly forgetExchanges: (clientId: string) => void;
-  readonly onRetainedDropped: (topic: string) => void;
-  readonly onQueuedDropped: (clientId: string) => void;
+  readonly isStopping: () => boolean;
 }
 
 export class Persistence {
+  /** The run of the broker. */
+  broker = { id: '' };
+
   constructor(private readonly parts: PersistenceParts) {}
 
   /** aedes insists on a native async function. */
-  async setup(): Promise<void> {}
+  async setup(broker: { id: string }): Promise<void> {
+    this.broker = broker;
+    this.parts.state.sessions.restart();
+    this.parts.state.wills.restart();
+  }
 
   async destroy(): Promise<void> {}
 
   // Retained messages
 
   async storeRetained({ topic, payload, qos }: Packet): Promise<void> {
-    if (!this.parts.retained.store(topic, Buffer.from(payload), qos)) this.parts.onRetainedDropped(topic);
+    this.parts.state.staging.storeRetained({ topic, payload: asBuffer(payload), qos });
+  }
+
+  createRetainedStream(filter: string): Readable {
+    return this.createRetainedStreamCombi([filter]);
   }
 
   createRetainedStreamCombi(filters: readonly string[]): Readable {
-    const { retained } = this.parts;
+    const { retained } = this.parts.state;
     return Readable.from(
       (function* () {
         for (const filter of filters) yield* retained.match(filter);
@@ -74,77 +90,94 @@ export class Persistence {
 
   // Sessions
 
+  /** The SUBACK waits for it. */
   async addSubscriptions(client: ClientRef, subscriptions: readonly SubscriptionRef[]): Promise<void> {
-    for (const { topic, qos } of subscriptions) {
-      if (this.parts.isGranted(client, topic)) this.parts.sessions.subscribe(client.id, topic, qos);
+    let isNew = false;
+    for (const { topic, ...given } of subscriptions) {
+      if (!this.parts.isGranted(client, topic)) continue;
+      isNew = this.parts.state.sessions.subscribe(client.id, topic, optionsOf(given)) || isNew;
     }
+    if (isNew) await this.parts.state.changes.stored();
   }
 
-  async removeSubscriptions(client: ClientRef, filters: readonly string[]): Promise<void> {
-    for (const filter of filters) this.parts.sessions.unsubscribe(client.id, filter);
+  /** The UNSUBACK waits for it. */
+  async removeSubscriptions({ id }: ClientRef, filters: readonly string[]): Promise<void> {
+    let isKnown = false;
+    for (const filter of filters) isKnown = this.parts.state.sessions.unsubscribe(id, filter) || isKnown;
+    if (isKnown) await this.parts.state.changes.stored();
   }
 
   async subscriptionsByClient({ id }: ClientRef): Promise<SubscriptionRef[]> {
-    return this.parts.sessions.resume(id).map(([topic, qos]) => ({ topic, qos }));
+    return this.parts.state.sessions.resume(id).map(([topic, options]) => ({ topic, ...options }));
   }
 
   /** The client came with a clean session [MQTT-3.1.2-6]. */
   async cleanSubscriptions({ id }: ClientRef): Promise<void> {
-    this.parts.sessions.end(id);
+    this.parts.state.sessions.end(id);
   }
 
   async subscriptionsByTopic(topic: string): Promise<(SubscriptionRef & { clientId: string })[]> {
     // Nothing under $SYS is forwarded.
     if (topic.startsWith('$SYS/')) return [];
-    const subscribers = this.parts.sessions.subscribers(topic);
-    return Array.from(subscribers, ([clientId, qos]) => ({ clientId, topic, qos }));
+    const found = this.parts.state.sessions.subscribers(topic);
+    return found.map(({ clientId, filter, options }) => ({ clientId, topic: filter, ...options }));
+  }
+
+  async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
+    const { sessions } = this.parts.state;
+    return { subsCount: sessions.waitingSubscriptions, clientsCount: sessions.count };
+  }
+
+  getClientList(filter: string): Readable {
+    return Readable.from(this.parts.state.sessions.withFilter(filter));
   }
 
   // Outgoing messages of sessions
 
-  async outgoingEnqueue(subscriber: { clientId: string; qos?: QoS }, packet: Packet): Promise<void> {
+  async outgoingEnqueue(subscriber: Target, packet: Packet): Promise<void> {
     await this.outgoingEnqueueCombi([subscriber], packet);
   }
 
   async outgoingEnqueueCombi(
-    subscribers: readonly { clientId: string; qos?: QoS }[],
+    subscribers: readonly Target[],
     { topic, payload, qos, brokerCounter }: Packet,
   ): Promise<void> {
-    if (subscribers.length === 0) return;
-    const copy = Buffer.from(payload);
-    for (const { clientId, qos: granted } of subscribers) {
-      const message: QueuedMessage = {
-        counter: brokerCounter,
-        topic,
-        payload: copy,
-        qos: granted === 1 ? 1 : qos,
-        packetId: undefined,
-        isReceived: false,
-      };
-      if (!this.parts.sessions.enqueue(clientId, message)) this.parts.onQueuedDropped(clientId);
-    }
+    this.parts.state.staging.enqueue(subscribers, { topic, payload: asBuffer(payload), qos }, brokerCounter);
   }
 
   /**
    * A message goes out under a packet id, or its PUBREC came. Unlike that of aedes-persistence this does not
    * fail where the queue had no room for the message: it is delivered all the same, only not a second time.
+   *
+   * With QoS 2 the packet waits: sent under another id after a crash it would be another message, and a PUBLISH
+   * after a PUBREL a second one.
    */
   async outgoingUpdate({ id }: ClientRef, packet: Packet): Promise<void> {
-    const { sessions } = this.parts;
-    if (packet.messageId === undefined) return;
-    // A PUBREL sent again carries a counter too, but none that is in the queue.
-    if (sessions.sent(id, packet.brokerCounter, packet.messageId)) return;
-    if (packet.cmd === 'pubrel') sessions.received(id, packet.messageId);
+    const { sessions, changes } = this.parts.state;
+    const { cmd, brokerCounter, messageId } = packet;
+    if (messageId === undefined) return;
+    if (cmd === 'pubrel') {
+      if (sessions.received(id, messageId)) await changes.stored();
+      return;
+    }
+    const message = sessions.outgoing(id, brokerCounter);
+    if (!message) return;
+    if (message.wasSent) this.parts.resent.add(packet);
+    packet.messageId = sessions.send(message, messageId);
+    if (message.qos < 2) changes.promptly();
+    else if (changes.queue.has(message.seq)) await changes.stored();
   }
 
   async outgoingClearMessageId({ id }: ClientRef, { messageId }: Packet): Promise<unknown> {
     if (messageId === undefined) return undefined;
-    const message = this.parts.sessions.acknowledged(id, messageId);
-    return message && asPacket(message);
+    const message = this.parts.state.sessions.acknowledged(id, messageId);
+    if (!message) return undefined;
+    this.parts.state.changes.promptly();
+    return this.asPacket(message);
   }
 
   outgoingStream({ id }: ClientRef): Readable {
-    return Readable.from(this.parts.sessions.waiting(id).map(asPacket));
+    return Readable.from(this.parts.state.sessions.waiting(id).map((message) => this.asPacket(message)));
   }
 
   // Incoming QoS 2
@@ -154,8 +187,9 @@ export class Persistence {
     // A PUBREL is answered with PUBCOMP whatever is known of it: the exchange may be older than this process.
     if (packet.cmd === 'pubrel') return packet;
     if (!this.parts.isDuplicate(packet)) throw new Error('not a duplicate');
-    // The process may have ended between the first copy's commit and its retained message.
+    // The process may have ended between the commit of the first copy's reading and that of its retained message.
     if (packet.retain) await this.storeRetained(packet);
+    if (this.parts.state.changes.retained.has(packet.topic)) await this.parts.state.changes.stored();
     return packet;
   }
 
@@ -164,36 +198,65 @@ export class Persistence {
 
   /** PUBREL. */
   async incomingDelPacket({ id }: ClientRef, { messageId }: Packet): Promise<void> {
-    if (messageId !== undefined) await this.parts.release(id, messageId);
+    if (messageId === undefined) return;
+    const { staging, changes } = this.parts.state;
+    const isStored = staging.isStored(id, messageId);
+    await this.parts.release(id, messageId);
+    if (isStored) await changes.stored();
   }
 
   async cleanIncoming({ id }: ClientRef): Promise<void> {
     this.parts.forgetExchanges(id);
   }
 
-  // Wills: aedes keeps them with the connection; only brokers in a cluster need to find each other's.
+  // Wills
 
-  async putWill(): Promise<void> {}
+  async putWill(client: WillOwner, will: Will): Promise<void> {
+    this.parts.state.wills.put(client, will, this.parts.accountOf(client), this.broker.id);
+  }
 
-  async delWill(): Promise<void> {}
+  async getWill({ id }: ClientRef): Promise<Will | undefined> {
+    return this.parts.state.wills.get(id);
+  }
 
-  streamWill(): Readable {
-    return Readable.from([]);
+  /** A broker that stops has published no will: its clients may be gone before it is back. */
+  async delWill(client: WillOwner): Promise<Will | undefined> {
+    return this.parts.isStopping() ? undefined : this.parts.state.wills.delete(client);
+  }
+
+  streamWill(brokers: Readonly<Record<string, unknown>> = {}): Readable {
+    return Readable.from(this.parts.state.wills.foreign(brokers));
+  }
+
+  private asPacket({ counter, seq, topic, payload, qos, packetId, isReceived }: QueuedMessage): object {
+    if (isReceived) return { cmd: 'pubrel', messageId: packetId };
+    return {
+      cmd: 'publish',
+      brokerId: this.broker.id,
+      // One of an earlier run has no number in this one: see `Outbox.find`.
+      brokerCounter: counter ?? -seq,
+      topic,
+      payload,
+      qos,
+      // [MQTT-3.3.1-9]: the subscription was there before the message.
+      retain: false,
+      dup: false,
+      messageId: packetId,
+    };
   }
 }
 
-function asPacket({ counter, topic, payload, qos, packetId, isReceived }: QueuedMessage): object {
-  if (isReceived) return { cmd: 'pubrel', messageId: packetId };
+/** Only what was given: aedes compares and passes on what it gets back. */
+function optionsOf({ qos, rh, rap, nl, subscriptionIdentifier }: SubscriptionOptions): SubscriptionOptions {
   return {
-    cmd: 'publish',
-    brokerCounter: counter,
-    topic,
-    payload,
     qos,
-    // [MQTT-3.3.1-9]: the subscription was there before the message.
-    retain: false,
-    // [MQTT-3.3.1-1]
-    dup: packetId !== undefined,
-    messageId: packetId,
+    ...(rh !== undefined && { rh }),
+    ...(rap !== undefined && { rap }),
+    ...(nl !== undefined && { nl }),
+    ...(subscriptionIdentifier !== undefined && { subscriptionIdentifier }),
   };
+}
+
+function asBuffer(payload: Buffer | string): Buffer {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload;
 }

@@ -1,15 +1,16 @@
 /**
- * Retained messages, in memory: the last one of each topic, for whoever subscribes later.
+ * Retained messages: the last one of each topic, for whoever subscribes later. In memory and bounded; what changes
+ * is told to the write-behind. The same value again changes nothing.
  */
 import { filterTest } from '../core/topic.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
+import type { StoredRetained } from './store.ts';
+import type { WriteBehind } from './write-behind.ts';
 
-export interface RetainedMessage {
+export interface RetainedMessage extends StoredRetained {
   readonly cmd: 'publish';
-  readonly topic: string;
   readonly payload: Buffer;
-  readonly qos: QoS;
   readonly retain: true;
 }
 
@@ -17,26 +18,38 @@ export class RetainedMessages {
   private readonly messages = new Map<string, RetainedMessage>();
   private bytes = 0;
 
-  constructor(private readonly limits: Pick<BrokerLimits, 'retainedMessages' | 'retainedBytes'>) {}
+  constructor(
+    private readonly limits: Pick<BrokerLimits, 'retainedMessages' | 'retainedBytes'>,
+    private readonly changes: WriteBehind,
+  ) {}
 
-  /** False where there is no room for it: subscribers get the message now, later ones will not. */
-  store(topic: string, payload: Uint8Array, qos: QoS): boolean {
+  /** Takes up what was stored; what finds no room is removed there too. */
+  restore(stored: readonly StoredRetained[]): void {
+    for (const { topic, payload, qos } of stored) {
+      const { buffer, byteOffset, length } = payload;
+      if (!this.fits(topic, payload)) this.changes.retained.remove(topic);
+      else this.set(topic, Buffer.from(buffer, byteOffset, length), qos);
+    }
+  }
+
+  /**
+   * `payload` is kept as it is: it must not be a view of a larger buffer. False where there is no room for it:
+   * subscribers get the message now, later ones will not.
+   */
+  store(topic: string, payload: Buffer, qos: QoS): boolean {
     const before = this.messages.get(topic);
     // [MQTT-3.3.1-10], [MQTT-3.3.1-11]
     if (payload.length === 0) {
       if (before) this.remove(before);
       return true;
     }
-    const bytes = this.bytes + sizeOf(topic, payload) - (before ? sizeOf(topic, before.payload) : 0);
-    const isTooMany = !before && this.messages.size >= this.limits.retainedMessages;
-    if (isTooMany || bytes > this.limits.retainedBytes) {
+    if (before?.qos === qos && before.payload.equals(payload)) return true;
+    if (!this.fits(topic, payload)) {
       // The older value would be a lie to a later subscriber.
       if (before) this.remove(before);
       return false;
     }
-    // A copy: the payload is a view that would keep the whole network buffer alive.
-    this.messages.set(topic, { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: true });
-    this.bytes = bytes;
+    this.changes.retained.put(topic, this.set(topic, payload, qos));
     return true;
   }
 
@@ -52,9 +65,25 @@ export class RetainedMessages {
     }
   }
 
+  private fits(topic: string, payload: Uint8Array): boolean {
+    const before = this.messages.get(topic);
+    const bytes = this.bytes + sizeOf(topic, payload) - (before ? sizeOf(topic, before.payload) : 0);
+    const isTooMany = !before && this.messages.size >= this.limits.retainedMessages;
+    return !isTooMany && bytes <= this.limits.retainedBytes;
+  }
+
+  private set(topic: string, payload: Buffer, qos: QoS): RetainedMessage {
+    const before = this.messages.get(topic);
+    const message: RetainedMessage = { cmd: 'publish', topic, payload, qos, retain: true };
+    this.messages.set(topic, message);
+    this.bytes += sizeOf(topic, payload) - (before ? sizeOf(topic, before.payload) : 0);
+    return message;
+  }
+
   private remove({ topic, payload }: RetainedMessage): void {
     this.messages.delete(topic);
     this.bytes -= sizeOf(topic, payload);
+    this.changes.retained.remove(topic);
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Accounts, Guest, LoginAttempt, LoginRefusal } from '../../src/broker/accounts.ts';
-import type { BrokerOptions } from '../../src/broker/broker.ts';
+import type { BrokerOptions } from '../../src/broker/options.ts';
 import { Owners } from '../../src/broker/owners.ts';
 import { permissionsOf, type Rights } from '../../src/core/rights.ts';
 import { connectMqtt, Mailbox, publishPacket, RawClient, setup, turns } from './setup.ts';

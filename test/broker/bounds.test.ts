@@ -1,56 +1,94 @@
 import { expect, test } from 'vitest';
 import { InletGate, type Publish, type Taken } from '../../src/broker/inlet.ts';
-import { Sessions, type QueuedMessage } from '../../src/broker/sessions.ts';
+import type { QueuedMessage } from '../../src/broker/outbox.ts';
+import { Sessions } from '../../src/broker/sessions.ts';
+import { WriteBehind } from '../../src/broker/write-behind.ts';
 
-const sessionLimits = { sessions: 2, subscriptionsPerClient: 2, queuedMessages: 10, queuedBytes: 100 };
+const limits = {
+  sessions: 2,
+  subscriptionsPerClient: 2,
+  queuedMessages: 10,
+  queuedBytes: 100,
+  sessionIdleHours: 3,
+};
 
-function message(counter: number, size: number): QueuedMessage {
-  const payload = Buffer.alloc(size);
-  return { counter, topic: '', payload, qos: 1, packetId: undefined, isReceived: false };
+function makeSessions(isConnected: (clientId: string) => boolean = () => false): Sessions {
+  const nothing = (): void => undefined;
+  const changes = new WriteBehind({
+    store: undefined,
+    after: () => nothing,
+    onStored: nothing,
+    onUnstored: nothing,
+  });
+  return new Sessions({ limits, changes, isConnected, accountOf: () => undefined });
 }
 
+function enqueue(sessions: Sessions, clientId: string, size: number): QueuedMessage | undefined {
+  const message = sessions.enqueue(clientId, { topic: '', payload: Buffer.alloc(size), qos: 1 });
+  if (message) sessions.published(message, message.seq);
+  return message;
+}
+
+const clientsOf = (sessions: Sessions, topic: string): string[] =>
+  sessions.subscribers(topic).map(({ clientId }) => clientId);
+
 test('the bytes of all queues are bounded together, and are free again when acknowledged or ended', () => {
-  const sessions = new Sessions(sessionLimits, () => false);
-  sessions.subscribe('a', 'x', 1);
-  sessions.subscribe('b', 'x', 1);
-  expect(sessions.enqueue('a', message(1, 60))).toBe(true);
-  expect(sessions.enqueue('b', message(1, 41))).toBe(false);
-  expect(sessions.enqueue('b', message(2, 40))).toBe(true);
-  sessions.sent('a', 1, 7);
-  expect(sessions.acknowledged('a', 7)?.counter).toBe(1);
+  const sessions = makeSessions();
+  sessions.subscribe('a', 'x', { qos: 1 });
+  sessions.subscribe('b', 'x', { qos: 1 });
+  const first = enqueue(sessions, 'a', 60);
+  expect(enqueue(sessions, 'b', 41)).toBeUndefined();
+  expect(enqueue(sessions, 'b', 40)).toBeDefined();
+  if (first) sessions.send(first, 7);
+  expect(sessions.acknowledged('a', 7)).toBe(first);
   expect(sessions.acknowledged('a', 7)).toBeUndefined();
-  expect(sessions.enqueue('a', message(3, 60))).toBe(true);
+  expect(enqueue(sessions, 'a', 60)).toBeDefined();
   sessions.end('b');
-  expect(sessions.enqueue('a', message(4, 40))).toBe(true);
-  expect(sessions.enqueue('a', message(5, 1))).toBe(false);
+  expect(enqueue(sessions, 'a', 40)).toBeDefined();
+  expect(enqueue(sessions, 'a', 1)).toBeUndefined();
 });
 
 test('a session whose client is connected is not ended for another', () => {
   const connected = new Set(['a', 'b']);
-  const sessions = new Sessions(sessionLimits, (clientId) => connected.has(clientId));
-  for (const clientId of ['a', 'b', 'c']) sessions.subscribe(clientId, 'x', 1);
-  expect([...sessions.subscribers('x').keys()]).toEqual(['a', 'b']);
+  const sessions = makeSessions((clientId) => connected.has(clientId));
+  for (const clientId of ['a', 'b', 'c']) sessions.subscribe(clientId, 'x', { qos: 1 });
+  expect(clientsOf(sessions, 'x')).toEqual(['a', 'b']);
   connected.delete('b');
-  sessions.subscribe('c', 'x', 1);
-  expect([...sessions.subscribers('x').keys()]).toEqual(['a', 'c']);
+  sessions.subscribe('c', 'x', { qos: 1 });
+  expect(clientsOf(sessions, 'x')).toEqual(['a', 'c']);
 });
 
 test('a session that is used again is not the longest unused one any more', () => {
-  const sessions = new Sessions(sessionLimits, () => false);
-  for (const clientId of ['a', 'b']) sessions.subscribe(clientId, 'x', 1);
+  const sessions = makeSessions();
+  for (const clientId of ['a', 'b']) sessions.subscribe(clientId, 'x', { qos: 1 });
   sessions.resume('a');
-  sessions.subscribe('c', 'x', 1);
-  expect([...sessions.subscribers('x').keys()]).toEqual(['a', 'c']);
+  sessions.subscribe('c', 'x', { qos: 1 });
+  expect(clientsOf(sessions, 'x')).toEqual(['a', 'c']);
 });
 
 test('a session keeps no more subscriptions than a client may have', () => {
-  const sessions = new Sessions(sessionLimits, () => false);
-  for (const filter of ['x', 'y', 'z']) sessions.subscribe('a', filter, 1);
-  sessions.subscribe('a', 'x', 2);
+  const sessions = makeSessions();
+  for (const filter of ['x', 'y', 'z']) sessions.subscribe('a', filter, { qos: 1 });
+  sessions.subscribe('a', 'x', { qos: 2 });
   expect(sessions.resume('a')).toEqual([
-    ['x', 2],
-    ['y', 1],
+    ['x', { qos: 2 }],
+    ['y', { qos: 1 }],
   ]);
+});
+
+test('a session that nobody came back to ends after the hours it is kept; one that is used does not', () => {
+  const connected = new Set<string>();
+  const sessions = makeSessions((clientId) => connected.has(clientId));
+  sessions.subscribe('a', 'x', { qos: 1 });
+  sessions.subscribe('b', 'x', { qos: 1 });
+  for (let hour = 0; hour < limits.sessionIdleHours; hour += 1) sessions.passHour();
+  sessions.resume('b');
+  expect(clientsOf(sessions, 'x')).toEqual(['a', 'b']);
+  sessions.passHour();
+  expect(clientsOf(sessions, 'x')).toEqual(['b']);
+  connected.add('b');
+  for (let hour = 0; hour < 100; hour += 1) sessions.passHour();
+  expect(clientsOf(sessions, 'x')).toEqual(['b']);
 });
 
 const ofClient = (clientId: string, packetId: number, dup = false): Publish => ({
@@ -65,8 +103,8 @@ const ofClient = (clientId: string, packetId: number, dup = false): Publish => (
 });
 
 function makeGate(take: (publish: Publish, done: Taken) => void): InletGate {
-  const limits = { pendingReadings: 10, pendingBytes: 1_000 };
-  return new InletGate({ take, released: () => undefined }, limits, () => undefined);
+  const bounds = { pendingReadings: 10, pendingBytes: 1_000 };
+  return new InletGate({ take, released: () => undefined }, bounds, () => undefined);
 }
 
 test('exchanges that are never ended do not gather for ever', () => {

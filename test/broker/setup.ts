@@ -6,7 +6,8 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import { onTestFinished } from 'vitest';
-import { Broker, type BrokerOptions } from '../../src/broker/broker.ts';
+import { Broker } from '../../src/broker/broker.ts';
+import type { BrokerOptions } from '../../src/broker/options.ts';
 import type { Inlet, Publish, Taken } from '../../src/broker/inlet.ts';
 
 interface Take {

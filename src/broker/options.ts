@@ -1,0 +1,41 @@
+/**
+ * What the broker is given, and what it is asked to publish.
+ */
+import type { Accounts } from './accounts.ts';
+import type { Inlet, QoS } from './inlet.ts';
+import type { BrokerLimits } from './limits.ts';
+import type { ListenAddress } from './listen.ts';
+import type { BrokerStore } from './store.ts';
+import type { After } from './write-behind.ts';
+
+export type Log = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+export interface BrokerOptions {
+  /** Port 0 takes a free one. */
+  readonly listen: readonly ListenAddress[];
+  readonly limits?: Partial<BrokerLimits>;
+  readonly inlet: Inlet;
+  /** Absent: everybody may connect, publish and subscribe. */
+  readonly accounts?: Accounts;
+  /** Absent: sessions, retained messages and wills end with the process. */
+  readonly store?: BrokerStore;
+  /** The store has written something, again or still. */
+  readonly onStored?: () => void;
+  /** The store could not be written. What waited for it is not acknowledged. */
+  readonly onUnstored?: (error: unknown) => void;
+  /** Runs a task later; by default after so much time of this process. */
+  readonly after?: After;
+  readonly log: Log;
+}
+
+/** A message of the bridge itself. */
+export interface OwnMessage {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly qos: QoS;
+  readonly retain: boolean;
+}
