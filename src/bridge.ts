@@ -4,7 +4,10 @@
  * A reading's way: broker → intake → ledger → flusher → Exist.
  */
 import path from 'node:path';
+import { Accounts, type AccountSettings } from './accounts/accounts.ts';
+import type { AuthenticatorClock } from './accounts/authenticator.ts';
 import { Broker } from './broker/broker.ts';
+import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
 import type { CallRecord } from './core/delivery/draft.ts';
@@ -30,8 +33,10 @@ import { Web } from './web/web.ts';
 
 export interface BridgeParts {
   readonly version: string;
-  readonly clock: Clock;
+  readonly clock: Clock & AuthenticatorClock;
   readonly bootId: string;
+  /** Where `mqtt2exist devices` keeps its accounts. */
+  readonly deviceFile: string;
   readonly log: Log;
   /** Why the system clock cannot be trusted, while it cannot. */
   readonly timeProblem: () => Promise<string | undefined>;
@@ -56,6 +61,7 @@ export class Bridge {
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
+  private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
   private readonly web: Web | undefined;
   private sandbox: Sandbox | undefined;
@@ -102,7 +108,8 @@ export class Bridge {
         onContributions: () => {
           this.flusher.contributed();
         },
-        onRefused: (topic, reason, sample) => {
+        onRefused: (topic, reason, sample, account) => {
+          if (account !== undefined) this.accounts.refusedReading(account);
           this.tellRefused(topic, reason, sample);
         },
         onStored: () => {
@@ -134,6 +141,18 @@ export class Bridge {
       },
       settingsOf(config),
     );
+    this.accounts = new Accounts(
+      {
+        deviceFile: parts.deviceFile,
+        activityFile: path.join(config.dataDir, 'devices-seen.json'),
+        clock,
+        onChanged: (names) => {
+          this.broker?.expel(names);
+        },
+        log,
+      },
+      accountSettings(config),
+    );
     this.broker = config.broker === false ? undefined : this.makeBroker(config.broker);
     this.web = config.web === false ? undefined : this.makeWeb(config.web);
   }
@@ -162,6 +181,7 @@ export class Bridge {
     this.exist = new DeliveryCalls(client);
     await this.checkTime();
     this.intake.start();
+    this.accounts.start();
     if (this.web) this.webUrl = urlOf('http', await this.web.start());
     if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
     this.readyAt = this.parts.clock.now();
@@ -179,6 +199,7 @@ export class Bridge {
     await this.door?.stop();
     this.announce('availability', 'offline');
     await this.broker?.stop();
+    this.accounts.stop();
     await this.intake.stop();
     await this.flusher.stop(STOP_PATIENCE_MS);
     await this.web?.stop();
@@ -197,6 +218,7 @@ export class Bridge {
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake.reconfigure(rulesOf(config));
     this.flusher.reconfigure(settingsOf(config));
+    this.accounts.reconfigure(accountSettings(this.config));
     this.intake.timeKnown();
     return needRestart;
   }
@@ -251,6 +273,7 @@ export class Bridge {
     return new Broker({
       listen: options.listen,
       limits: options.limits,
+      accounts: this.accounts,
       inlet: {
         take: (publish, done) => {
           if (publish.topic.startsWith('mqtt2exist/')) done();
@@ -274,6 +297,7 @@ export class Bridge {
           problems: this.status().problems,
         }),
         status: () => this.status(),
+        devices: () => this.accounts.status(),
         settle: (settlement) => this.settle(settlement),
         metrics: () => metricsOf(this.status(), this.ledger.isOpen),
       },
@@ -428,6 +452,7 @@ export class Bridge {
     const { FridgeDoor } = await import('./demo/fridge-door.ts');
     this.door = new FridgeDoor({
       url,
+      ...(await this.accounts.openOwn([door.topic])),
       topic: door.topic,
       everyMs: door.everyMs,
       random: Math.random,
@@ -481,4 +506,11 @@ function restartKeys(before: Config, after: Config): string[] {
   const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
   if (before.exist.url !== after.exist.url) changed.push('exist.url');
   return changed.map((key) => (key === 'dataDir' ? 'data_dir' : key));
+}
+
+function accountSettings({ users, broker }: Config): AccountSettings {
+  return {
+    users: users.map(({ publish, subscribe, ...user }) => ({ ...user, rights: { publish, subscribe } })),
+    isPrivate: broker === false || broker.listen.every(({ host }) => isLoopback(host)),
+  };
 }

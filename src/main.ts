@@ -102,6 +102,15 @@ function commandLine(finish: (code: ExitCode) => void): Command {
     });
 
   addHeld(program, finish);
+  addDevices(program, finish);
+
+  program
+    .command('password')
+    .description('print the hash of a password, for password_hash; the password comes from stdin')
+    .action(async () => {
+      const { password } = await import('./cli/password.ts');
+      finish(await password());
+    });
 
   program
     .command('explain')
@@ -191,6 +200,73 @@ function addHeld(program: Command, finish: (code: ExitCode) => void): void {
         );
       });
   }
+}
+
+function addDevices(program: Command, finish: (code: ExitCode) => void): void {
+  const devices = program
+    .command('devices')
+    .description('accounts of devices: a name, a random password, and the topics it may use')
+    .action(() => devices.help({ error: true }));
+  const kinds = 'esphome, tasmota, arduino, micropython, shelly, zigbee2mqtt or mosquitto';
+
+  devices
+    .command('add')
+    .description('make an account, and print its password once, with settings ready to paste')
+    .argument('<name>', 'letters, digits, dots, dashes and underscores')
+    .addOption(configOption())
+    .option('--topic <filter...>', 'what it may publish and subscribe to (default: <name>/#)')
+    .option('--publish-only', 'it may not subscribe to anything')
+    .option('--client-id <id>', 'the only client identifier it may use')
+    .option('--for <kind>', `print only the settings for ${kinds}`)
+    .option('--json', 'print name, password and rights as JSON')
+    .action(async (name: string, options: AddCommandOptions) => {
+      const { addDevice } = await import('./cli/devices.ts');
+      finish(await addDevice(name, options));
+    });
+
+  devices
+    .command('list')
+    .description('show when each was last seen, its address, messages and refused readings')
+    .addOption(configOption())
+    .option('--json', 'print the list as JSON')
+    .action(async (options: { config: string; json?: true }) => {
+      const { listDevices } = await import('./cli/devices.ts');
+      finish(await listDevices(options.config, options.json === true));
+    });
+
+  devices
+    .command('remove')
+    .description('take the account away; what is connected with it is disconnected')
+    .argument('<name>')
+    .addOption(configOption())
+    .action(async (name: string, options: { config: string }) => {
+      const { removeDevice } = await import('./cli/devices.ts');
+      finish(await removeDevice(name, options.config));
+    });
+
+  devices
+    .command('password')
+    .description('give it another password, and print it once; what is connected with it is disconnected')
+    .argument('<name>')
+    .addOption(configOption())
+    .option('--for <kind>', `print only the settings for ${kinds}`)
+    .option('--json', 'print name, password and rights as JSON')
+    .action(async (name: string, options: PasswordCommandOptions) => {
+      const { changeDevicePassword } = await import('./cli/devices.ts');
+      finish(await changeDevicePassword(name, options));
+    });
+}
+
+interface PasswordCommandOptions {
+  config: string;
+  for?: string;
+  json?: true;
+}
+
+interface AddCommandOptions extends PasswordCommandOptions {
+  topic?: string[];
+  publishOnly?: true;
+  clientId?: string;
 }
 
 interface TryCommandOptions {

@@ -2,6 +2,8 @@
  * Reads the configuration for a command: every problem printed, nothing done where there is one.
  */
 import { readFileSync } from 'node:fs';
+import { DeviceFile, deviceFileOf } from '../accounts/device-file.ts';
+import { readPasswordHash } from '../accounts/password-hash.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { loadConfig, type Config } from '../config/load.ts';
 import { compileExpressions } from '../expression/expressions.ts';
@@ -10,13 +12,26 @@ export type Loaded =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-export function load(file: string): Loaded {
+/** `alsoDevices`: names that are about to be accounts of devices as well. */
+export function load(file: string, alsoDevices: readonly string[] = []): Loaded {
   return loadConfig(file, {
     env: process.env,
     readFile: (path) => readFileSync(path, 'utf8'),
     checkExpression: (source) => {
       const compiled = compileExpressions({ value: source });
       return compiled.ok ? undefined : compiled.problems[0];
+    },
+    checkAccounts: {
+      passwordHash: (text) => {
+        const read = readPasswordHash(text);
+        return 'problem' in read ? read : undefined;
+      },
+      devices: (configFile) => {
+        const read = new DeviceFile(deviceFileOf(configFile)).read();
+        return 'problem' in read
+          ? read
+          : { names: [...read.devices.map(({ name }) => name), ...alsoDevices] };
+      },
     },
   });
 }

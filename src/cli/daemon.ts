@@ -3,6 +3,7 @@
  */
 import { request } from 'undici';
 import type { Config } from '../config/load.ts';
+import type { DevicesStatus } from '../core/device-status.ts';
 import type { Status } from '../core/status.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -24,13 +25,22 @@ export function webUrl({ web }: Config): string {
 }
 
 /** @throws DaemonDown */
-export async function statusOf(config: Config): Promise<Status> {
-  const url = `${webUrl(config)}/api/status`;
+export function statusOf(config: Config): Promise<Status> {
+  return ask<Status>(config, '/api/status');
+}
+
+/** @throws DaemonDown */
+export function devicesOf(config: Config): Promise<DevicesStatus> {
+  return ask<DevicesStatus>(config, '/api/devices');
+}
+
+async function ask<Answer>(config: Config, path: string): Promise<Answer> {
+  const url = `${webUrl(config)}${path}`;
   try {
     const response = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
     if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
-    // Our own daemon's answer: `overview.ts` writes what this type says.
-    return (await response.body.json()) as Status;
+    // Our own daemon's answer: it writes what this type says.
+    return (await response.body.json()) as Answer;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new DaemonDown(`nothing answers at ${url} (${why})`, { cause: error });

@@ -1,6 +1,7 @@
 /**
  * The daemon in the foreground: from configuration to `ready`, and from a signal to a clean end.
  */
+import { deviceFileOf } from '../accounts/device-file.ts';
 import { Bridge } from '../bridge.ts';
 import { ListenError } from '../broker/listen.ts';
 import type { Config } from '../config/load.ts';
@@ -69,6 +70,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
         version: VERSION,
         clock,
         bootId: bootId(),
+        deviceFile: deviceFileOf(options.config),
         log,
         timeProblem: async () => clockProblem(await gatherClockEvidence(clock.now())),
         onFatal: fail,

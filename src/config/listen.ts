@@ -3,6 +3,7 @@
  */
 import * as z from 'zod';
 import { duration, notYet, section, size, wholeNumber, wrong } from './kinds.ts';
+import { users } from './users.ts';
 
 export interface ListenAddress {
   readonly host: string;
@@ -43,14 +44,21 @@ const listener = z
           ? ['mqtts', 'ws', 'wss'].includes(scheme)
             ? `${scheme} listeners are not supported in this version yet; ${LISTENER_HINT}`
             : `is not a listener; ${LISTENER_HINT}`
-          : isLoopback(address.host)
-            ? undefined
-            : 'is open to the network, and clients are anonymous (users come in a later version); write a loopback address: mqtt://127.0.0.1:1883';
+          : undefined;
     if (problem === undefined && address !== undefined) return address;
     context.addIssue({ code: 'custom', message: problem ?? '' });
     return z.NEVER;
   })
-  .meta({ title: 'listener URL', examples: ['mqtt://127.0.0.1:1883', 'mqtt://[::1]:1883'] });
+  .meta({
+    title: 'listener URL',
+    examples: ['mqtt://127.0.0.1:1883', 'mqtt://[::1]:1883', 'mqtt://0.0.0.0:1883'],
+  });
+
+/** Whether `url` is a listener that others than this machine can reach. */
+export function isOpen(url: unknown): boolean {
+  const [, , host] = (typeof url === 'string' ? mqttUrl.exec(url.trim()) : undefined) ?? [];
+  return host !== undefined && !isLoopback(host.replace(/^\[|\]$/g, ''));
+}
 
 const WEB_HINT = 'write an address and a port: 127.0.0.1:8088';
 
@@ -113,12 +121,12 @@ export const broker = z
           )
           .prefault(['mqtt://127.0.0.1:1883'])
           .describe(
-            'Where devices connect: one URL or a list of them. Without a port it is 1883; port 0 takes any free one. In this version only `mqtt` on loopback addresses: clients are anonymous, and whoever reaches the broker can count.',
+            'Where devices connect: one URL or a list of them. Without a port it is 1883; port 0 takes any free one. In this version only `mqtt`. `mqtt://0.0.0.0:1883` is open to the network (`mqtt://[::]:1883` with IPv6 too), and wants accounts: see `users`.',
           )
           .meta({ title: 'listener URL, or a list of them' }),
         limits: limits.prefault({}).describe('Bounds of what clients can take. The defaults fit a home.'),
-        tls: notYet('TLS', 'use a plain mqtt listener on a loopback address'),
-        users: notYet('users of the broker', 'use a listener on a loopback address'),
+        users,
+        tls: notYet('TLS', 'use a plain mqtt listener'),
       }),
     ],
     wrong('is neither keys nor false', 'write keys below it, or false for no broker'),

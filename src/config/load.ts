@@ -1,16 +1,17 @@
 /**
  * Reads and validates the configuration file: all of it or every problem, never an exception.
  */
-import path from 'node:path';
 import type { ValueType } from '../core/attribute.ts';
 import type { Mode } from '../core/delivery/state.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
+import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
 import { isSecret } from './kinds.ts';
 import { pathText, type Path, type Problem } from './problem.ts';
 import { configuration, type Configuration } from './schema.ts';
 import { readSource, type Source } from './source.ts';
+import { accountFindings, usersOf, type AccountCheck, type ConfiguredUser } from './users.ts';
 
 export type { Problem } from './problem.ts';
 export type { CheckExpression } from './checks.ts';
@@ -18,8 +19,9 @@ export type { CheckExpression } from './checks.ts';
 export interface LoadOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Throws where the file cannot be read. */
-  readonly readFile: (path: string) => string;
+  readonly readFile: ReadFile;
   readonly checkExpression: CheckExpression;
+  readonly checkAccounts: AccountCheck;
 }
 
 /** An attribute that mappings may feed, with everything known about it. */
@@ -56,6 +58,8 @@ export interface Config {
   };
   readonly flush: { readonly everyMs: number; readonly lingerMs: number; readonly batch: number };
   readonly broker: false | Pick<Exclude<Configuration['broker'], false>, 'listen' | 'limits'>;
+  /** Accounts of clients; those that `mqtt2exist devices` made are elsewhere. */
+  readonly users: readonly ConfiguredUser[];
   readonly web: false | Pick<Exclude<Configuration['web'], false>, 'listen'>;
   /** By name: those of `attributes`, and the templates that mappings name. */
   readonly attributes: Readonly<Record<string, ConfiguredAttribute>>;
@@ -88,15 +92,26 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
     if (!(source.isGarbled && issue.isMissing)) problems.add(offset, issue.path, issue.message, issue.hint);
   }
   const root = typeof source.value === 'object' && !Array.isArray(source.value);
-  for (const finding of root ? findConflicts(source.value, options.checkExpression) : []) {
+  const findings = root
+    ? [
+        ...findConflicts(source.value, options.checkExpression),
+        ...accountFindings(source.value, file, options.checkAccounts),
+      ]
+    : [];
+  for (const finding of findings) {
     const { path: at, message, hint, index } = finding;
     if (source.isGarbled && finding.isMissing) continue;
     const offset = index === undefined ? source.valueOffset(at) : source.textOffset(at, index);
     problems.add(finding.isMissing ? source.keyOffset(at) : offset, at, message, hint);
   }
   const token = tokenOf(file, source, options, problems);
+  const { readFile, checkAccounts } = options;
+  const given = data && data.broker !== false ? data.broker.users : {};
+  const users = usersOf(given, file, readFile, checkAccounts, ({ path: at, message, hint }) => {
+    problems.add(source.valueOffset(at), at, message, hint);
+  });
   if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
-  return { ok: true, config: configOf(data, token, file, source) };
+  return { ok: true, config: configOf(data, { token, users }, file, source) };
 }
 
 /** Gathers problems: one for each path and message, none about what was complained of already. */
@@ -131,21 +146,6 @@ class Problems {
   }
 }
 
-function contentOf(
-  file: string,
-  readFile: LoadOptions['readFile'],
-): { readonly content: string } | { readonly failure: string } {
-  try {
-    return { content: readFile(file) };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') return { failure: 'there is no such file' };
-    if (code === 'EACCES' || code === 'EPERM') return { failure: 'permission denied' };
-    if (code === 'EISDIR') return { failure: 'it is a folder' };
-    return { failure: typeof code === 'string' ? code : 'the system refuses' };
-  }
-}
-
 /** The token itself, or from its file, without the line's end. */
 function tokenOf(file: string, source: Source, options: LoadOptions, problems: Problems): string | undefined {
   const exist: unknown = isRecord(source.value) ? source.value['exist'] : undefined;
@@ -177,12 +177,10 @@ function isRecord(candidate: unknown): candidate is Readonly<Record<string, unkn
   return typeof candidate === 'object' && candidate !== null;
 }
 
-/** Paths in the file are relative to its folder. */
-function resolved(file: string, given: string): string {
-  return path.resolve(path.dirname(file), given.trim());
-}
+/** What is read from other files than the configuration itself. */
+type Elsewhere = Pick<Config, 'users'> & { readonly token: string | undefined };
 
-function configOf(data: Configuration, token: string | undefined, file: string, source: Source): Config {
+function configOf(data: Configuration, { token, users }: Elsewhere, file: string, source: Source): Config {
   const { exist, flush, broker, web, demo } = data;
   return {
     dataDir: resolved(file, data.data_dir),
@@ -197,6 +195,7 @@ function configOf(data: Configuration, token: string | undefined, file: string, 
     },
     flush: { everyMs: flush.every, lingerMs: flush.linger, batch: flush.batch },
     broker: broker === false ? false : { listen: broker.listen, limits: broker.limits },
+    users,
     web: web === false ? false : { listen: web.listen },
     attributes: attributesOf(data),
     mappings: data.mappings.map((mapping, index) => ({

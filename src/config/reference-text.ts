@@ -28,15 +28,16 @@ mappings:
   [JSON Schema](../config/mqtt2exist.schema.json).
 - **Environment.** \`\${NAME}\` in a text is replaced by the environment variable \`NAME\`; one that is not set is an error.
   \`$\${\` stands for a literal \`\${\`. Inside of \`{ }\` and \`[ ]\` such a text needs quotes: \`{ token: "\${EXIST_TOKEN}" }\`.
-- **Secrets** can come from a file instead: \`token_file\` in place of \`token\`. The line's end is cut off, so that systemd
+- **Secrets** can come from a file instead: \`token_file\` in place of \`token\`, \`password_hash_file\` of
+  \`password_hash\`. The line's end is cut off, so that systemd
   credentials fit (\`token_file: \${CREDENTIALS_DIRECTORY}/token\`).
 - **Durations** are a number with a unit: \`500ms\`, \`5s\`, \`10m\`, \`2h\`, \`1d\`. **Sizes** are bytes, or a number with \`B\`,
   \`kB\`, \`KiB\`, \`MB\` or \`MiB\`.
 - **Paths** are relative to the folder of the configuration file.
 - YAML 1.2: \`on\`, \`off\`, \`yes\` and \`no\` are words, \`true\` and \`false\` are not; conditions take either. Anchors and
   aliases work; tags (\`!secret\`) and merge keys (\`<<\`) are not used.
-- SIGHUP reads the file again: whole, or not at all where it has problems. \`data_dir\`, \`broker\`, \`web\` and \`exist.url\`
-  change with a restart only; the daemon says so.`;
+- SIGHUP reads the file again: whole, or not at all where it has problems. \`data_dir\`, \`broker\` but for its
+  \`users\`, \`web\` and \`exist.url\` change with a restart only; the daemon says so.`;
 
 export const ATTRIBUTE_TYPES = `### Types
 

@@ -46,6 +46,8 @@ export function referenceText(): string {
     keys(root, (_, schema) => !isSection(schema)),
     ...['exist', 'flush'].map((name) => section(name, at(root, name))),
     section('broker', at(root, 'broker')),
+    `### broker.users\n\n${at(root, 'broker', 'users').description ?? ''}`,
+    keys(valuesOf(at(root, 'broker', 'users'))),
     section('broker.limits', at(root, 'broker', 'limits'), '###'),
     section('web', at(root, 'web')),
     `## attributes\n\n${at(root, 'attributes').description ?? ''}`,

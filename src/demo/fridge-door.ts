@@ -6,6 +6,8 @@ import { connectAsync, type MqttClient } from 'mqtt';
 export interface FridgeDoorOptions {
   /** `mqtt://127.0.0.1:1883` */
   readonly url: string;
+  readonly username: string;
+  readonly password: string;
   /** From one opening to the next, on average. */
   readonly everyMs: number;
   readonly topic: string;
@@ -23,7 +25,13 @@ export class FridgeDoor {
 
   async start(): Promise<void> {
     this.isRunning = true;
-    this.client = await connectAsync(this.options.url, { clientId: 'demo-fridge', protocolVersion: 4 });
+    const { url, username, password } = this.options;
+    this.client = await connectAsync(url, {
+      clientId: 'demo-fridge',
+      protocolVersion: 4,
+      username,
+      password,
+    });
     this.client.on('error', this.options.onFault);
     this.move('closed');
   }

@@ -6,6 +6,8 @@ import type { EpochMs } from '../core/time.ts';
 
 /** Node's timers overflow past 2^31-1 ms; and a clock that is stepped is noticed within this. */
 const LONGEST_TIMER_MS = 60_000;
+/** A day: past 2^31-1 ms a timer would go off at once. */
+const LONGEST_DELAY_MS = 86_400_000;
 
 export class SystemClock {
   now(): EpochMs {
@@ -22,6 +24,14 @@ export class SystemClock {
       // Not Linux: the clock of the process is monotonic too, on most systems since boot.
     }
     return Number(process.hrtime.bigint() / 1_000_000n);
+  }
+
+  /** Runs `task` after so long, whatever the wall clock does meanwhile; gives back how to call it off. */
+  after(delayMs: number, task: () => void): () => void {
+    const timer = setTimeout(task, Math.min(delayMs, LONGEST_DELAY_MS));
+    return () => {
+      clearTimeout(timer);
+    };
   }
 
   /** Runs `task` once the wall clock has reached `instant`, also where it is stepped; gives back how to call it off. */

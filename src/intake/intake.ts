@@ -21,6 +21,7 @@ import { Undated } from './undated.ts';
 interface Entry<Parsed> {
   readonly message: Message;
   readonly mark: DeliveryMark | undefined;
+  readonly account: string | undefined;
   readonly dup: boolean;
   readonly redeliveredWithinMs: number | undefined;
   readonly rules: readonly Rule<Parsed>[];
@@ -97,6 +98,7 @@ export class Intake<Parsed> {
     const entry: Entry<Parsed> = {
       message,
       mark: markOf(publish),
+      account: publish.account,
       dup,
       redeliveredWithinMs,
       rules,

@@ -15,6 +15,8 @@ import type { IntakeParts, Rule } from './ports.ts';
 export interface ReadMessage<Parsed> {
   readonly message: Message;
   readonly mark: DeliveryMark | undefined;
+  /** Whose client published it, where that is known. */
+  readonly account?: string | undefined;
   readonly rules: readonly Rule<Parsed>[];
   /** One per rule. */
   readonly extractions: readonly Extraction[];
@@ -114,7 +116,7 @@ export class Interpreter<Parsed> {
       const { receivedAt, topic } = message;
       journal.add({ receivedAt, topic, verdict, delivery: mark, contributions, reason, sample });
     }
-    if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '');
+    if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '', read.account);
     return contributions.length > 0;
   }
 

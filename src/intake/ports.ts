@@ -17,6 +17,8 @@ export interface Publish {
   readonly packetId: number | undefined;
   /** `undefined` for the broker's own and for wills of clients that are gone. */
   readonly clientId: string | undefined;
+  /** Whose client it is, where that is known. */
+  readonly account?: string | undefined;
   /** Delivered because of a subscription, not because somebody published: sets state, counts nothing. */
   readonly replay?: boolean;
   /** How long a second copy may be under way; default: as long as a device's. */
@@ -64,7 +66,7 @@ export interface IntakeParts<Parsed> {
   readonly parse: (payload: Uint8Array) => Parsed;
   /** Something was added to a day. */
   readonly onContributions: () => void;
-  readonly onRefused: (topic: string, reason: string, sample: string) => void;
+  readonly onRefused: (topic: string, reason: string, sample: string, account: string | undefined) => void;
   /** A group was written. */
   readonly onStored: () => void;
   /** A group could not be written; its publishes are not acknowledged. */

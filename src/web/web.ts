@@ -6,6 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { DevicesStatus } from '../core/device-status.ts';
 import type { MetricFamily } from '../core/metrics.ts';
 import type { Settlement } from '../core/delivery/settlement.ts';
 import type { Status } from '../core/status.ts';
@@ -20,6 +21,8 @@ export interface WebSource {
     readonly problems: readonly string[];
   };
   status(): Status;
+  /** The accounts of clients, and what was seen of each. */
+  devices(): DevicesStatus;
   metrics(): readonly MetricFamily[];
   /** Carries out a decision of the user's; false where nothing is held there. */
   settle(settlement: Settlement): boolean;
@@ -169,8 +172,10 @@ export class Web {
         return { status: 200, type: METRICS_CONTENT_TYPE, body: metricsText(source.metrics()) };
       case '/api/status':
         return json(200, source.status());
+      case '/api/devices':
+        return json(200, source.devices());
       default:
-        return json(404, { error: 'there is /, /healthz, /metrics and /api/status' });
+        return json(404, { error: 'there is /, /healthz, /metrics, /api/status and /api/devices' });
     }
   }
 

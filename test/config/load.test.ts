@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/broker/limits.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { checkExpression, configOf, FILE, linesOf, load, problemsOf } from './setup.ts';
+import { checkAccounts, checkExpression, configOf, FILE, linesOf, load, problemsOf } from './setup.ts';
 
 const minimal = `exist:
   token: abc
@@ -210,7 +210,7 @@ describe('what is no configuration', () => {
     const readFile = (): string => {
       throw Object.assign(new Error('no'), { code: 'ENOENT' });
     };
-    expect(loadConfig(FILE, { env: {}, readFile, checkExpression })).toMatchObject({
+    expect(loadConfig(FILE, { env: {}, readFile, checkExpression, checkAccounts })).toMatchObject({
       ok: false,
       problems: [
         {

@@ -14,7 +14,7 @@ flush: { every: 5 minutes, batch: 36, linger: 2h }
 flsh: 1
 broker:
   listen: ["mqtt://0.0.0.0:1883", "wss://127.0.0.1:1", "mqtt://[::1]", tcp]
-  users: {}
+  users: []
   limits: { packet_size: 64kb, connections: 1.5, topic_levels: 1, topic_levels: 2 }
 web: { listen: 192.168.1.2:80, password: x }
 connections: []
@@ -68,7 +68,7 @@ it('finds every mistake of a file in one go, each at its place', () => {
       '12:12 broker.listen[0]',
       '12:35 broker.listen[1]',
       '12:72 broker.listen[3]',
-      '13:3 broker.users',
+      '13:10 broker.users',
       '14:26 broker.limits.packet_size',
       '14:45 broker.limits.connections',
       '14:67 broker.limits.topic_levels',
@@ -120,10 +120,10 @@ it('says what is wrong and what to write instead', () => {
     'exist.tokn: this key is not known; did you mean `token`?',
     'flsh: this key is not known; did you mean `flush`?',
     'exist.client_id: login by OAuth2: not supported in this version yet; use a token or token_file',
-    'broker.users: users of the broker: not supported in this version yet',
+    'broker.users: is a list; write keys',
     'web.password: a password for the web page: not supported in this version yet',
     'connections: connections to other brokers: not supported in this version yet',
-    'broker.listen[0]: is open to the network, and clients are anonymous',
+    'broker.listen[0]: is open to the network, and nobody has an account',
     'broker.listen[1]: wss listeners are not supported in this version yet',
     'web.listen: is open to the network, and that needs a password',
     'flush.batch: is too large; write a whole number from 1 to 35',

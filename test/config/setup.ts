@@ -1,3 +1,4 @@
+import { readPasswordHash } from '../../src/accounts/password-hash.ts';
 import { loadConfig, type Config, type LoadOptions } from '../../src/config/load.ts';
 import { formatProblem, type Problem } from '../../src/config/problem.ts';
 import { compileExpressions } from '../../src/expression/expressions.ts';
@@ -6,6 +7,8 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** What else can be read, by absolute path. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Names of accounts that `mqtt2exist devices` made. */
+  readonly devices?: readonly string[];
 }
 
 export const FILE = '/home/pi/mqtt2exist.yaml';
@@ -15,7 +18,15 @@ export const checkExpression: LoadOptions['checkExpression'] = (source) => {
   return compiled.ok ? undefined : compiled.problems[0];
 };
 
-export function load(text: string, { env = {}, files = {} }: Surroundings = {}) {
+export const checkAccounts: LoadOptions['checkAccounts'] = {
+  passwordHash: (text) => {
+    const read = readPasswordHash(text);
+    return 'problem' in read ? read : undefined;
+  },
+  devices: () => ({ names: [] }),
+};
+
+export function load(text: string, { env = {}, files = {}, devices = [] }: Surroundings = {}) {
   return loadConfig(FILE, {
     env,
     readFile: (path) => {
@@ -24,6 +35,7 @@ export function load(text: string, { env = {}, files = {} }: Surroundings = {}) 
       return content;
     },
     checkExpression,
+    checkAccounts: { ...checkAccounts, devices: () => ({ names: devices }) },
   });
 }
 

@@ -7,7 +7,7 @@ import { compileMappings } from '../../src/config/mappings.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { referenceText, schemaText } from '../../src/config/reference.ts';
 import { compileExpressions } from '../../src/expression/expressions.ts';
-import { checkExpression } from './setup.ts';
+import { checkAccounts, checkExpression } from './setup.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const shipped = readdirSync(path.join(root, 'config'), { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -26,6 +26,7 @@ describe('every shipped configuration', () => {
       env: { EXIST_TOKEN: 'abc' },
       readFile: (wanted) => (path.basename(wanted) === 'token' ? 'abc\n' : readFileSync(wanted, 'utf8')),
       checkExpression,
+      checkAccounts,
     });
     expect(loaded.ok ? [] : loaded.problems.map(formatProblem)).toEqual([]);
     const mappings = loaded.ok ? compileMappings(loaded.config) : [];
