@@ -117,6 +117,10 @@ export class Accounts {
     return admission;
   }
 
+  knows(account: string | undefined): boolean {
+    return account === undefined ? this.authenticator.isAnonymousAllowed : this.authenticator.has(account);
+  }
+
   connected(account: string, address: string): void {
     this.activity.connected(account, address);
   }

@@ -113,6 +113,10 @@ export class Authenticator {
     return this.mayBeAnonymous;
   }
 
+  has(account: string): boolean {
+    return this.known.has(account);
+  }
+
   async admit(attempt: Attempt): Promise<Admission> {
     const { name, password, address } = attempt;
     const arrivedMs = this.clock.monotonicMs();

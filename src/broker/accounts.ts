@@ -25,6 +25,8 @@ export type LoginRefusal = 'credentials' | 'client_id' | 'busy';
 /** Nothing here may throw but `admit`, whose rejection lets nobody in. */
 export interface Accounts {
   admit(attempt: LoginAttempt): Promise<Guest | { readonly refusal: LoginRefusal }>;
+  /** Whether there is such an account; `undefined`: whether clients without one are let in. */
+  knows(account: string | undefined): boolean;
   /** A client of the account is welcome. */
   connected(account: string, address: string): void;
   disconnected(account: string): void;

@@ -132,8 +132,17 @@ export class Broker {
     }
   }
 
+  /** What an earlier run left of accounts that are gone since. */
+  private expelUnknown(): void {
+    const { accounts } = this.options;
+    if (!accounts) return;
+    const owners = [...this.owners.accounts(), ...this.state.wills.accounts()];
+    this.expel(owners.filter((owner) => !accounts.knows(owner)));
+  }
+
   private async open(): Promise<ListenAddress[]> {
     this.state.load();
+    this.expelUnknown();
     const aedes = this.makeAedes();
     await aedes.listen();
     const servers: Server[] = [];

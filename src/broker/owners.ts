@@ -38,6 +38,11 @@ export class Owners {
     if (!this.isHeld(clientId, claim)) this.claims.delete(clientId);
   }
 
+  /** All that own something. */
+  accounts(): Set<string | undefined> {
+    return new Set(Array.from(this.claims.values(), ({ account }) => account));
+  }
+
   /** What these accounts own. */
   clientIdsOf(accounts: ReadonlySet<string | undefined>): string[] {
     return [...this.claims].flatMap(([clientId, { account }]) => (accounts.has(account) ? [clientId] : []));

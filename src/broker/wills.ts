@@ -89,6 +89,11 @@ export class Wills {
     );
   }
 
+  /** All that left one. */
+  accounts(): Set<string | undefined> {
+    return new Set(Array.from(this.wills.values(), ({ account }) => account));
+  }
+
   /** Forgets the orphans of these accounts, or `clientId`'s. */
   forgetOrphans(isMeant: (clientId: string, account: string | undefined) => boolean): void {
     for (const [clientId, { account, owner }] of this.wills) {

@@ -27,6 +27,10 @@ class Register implements Accounts {
     return Promise.resolve({ account: name, permissions: permissionsOf(rights, { user: name, clientId }) });
   }
 
+  knows(account: string | undefined): boolean {
+    return account !== undefined && Object.hasOwn(this.rights, account);
+  }
+
   connected(account: string, address: string): void {
     this.told.push(`${account} connected from ${address}`);
   }
@@ -344,4 +348,36 @@ test('a session that outlived its rights delivers nothing of what it was waiting
   await oven.publishAsync('fridge/light/command', 'off', { qos: 1 });
   await back.ping();
   expect(back.received).toEqual([]);
+});
+
+test('what an earlier run left of an account that is gone stands in nobody’s way', async () => {
+  const session = (clientId: string, account: string | undefined) => ({ clientId, account, usedHour: 0 });
+  const will = { topic: 'fridge/status', payload: Buffer.from('gone'), qos: 1, retain: false } as const;
+  const { port } = await withAccounts({
+    store: {
+      load: () => ({
+        hours: 0,
+        retained: [],
+        sessions: [session('a', 'removed'), session('b', undefined), session('c', 'fridge')],
+        subscriptions: ['a', 'b', 'c'].map((clientId) => ({
+          clientId,
+          filter: 'fridge/light/command',
+          options: { qos: 1 },
+        })),
+        queue: [],
+        wills: [{ clientId: 'd', account: 'removed', ...will }],
+        exchanges: [],
+      }),
+      attach: () => undefined,
+      commit: () => undefined,
+    },
+  });
+  for (const [clientId, returnCode] of [
+    ['a', 0],
+    ['b', 0],
+    ['c', 2],
+  ] as const) {
+    const oven = await raw(port, 'oven', clientId, { clean: false });
+    expect(await oven.next('connack')).toMatchObject({ returnCode, sessionPresent: false });
+  }
 });
