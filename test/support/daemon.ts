@@ -22,6 +22,8 @@ export interface DaemonOptions {
   readonly flush?: string;
   /** Default: any free port of the loopback. */
   readonly listen?: string;
+  /** More of the section `broker`. */
+  readonly broker?: string;
   /** Default: any free port of the loopback. */
   readonly web?: string;
   /** A command that runs the daemon, such as strace with its arguments. */
@@ -143,14 +145,14 @@ export async function eventually<T>(
 
 export function writeConfig(options: DaemonOptions): string {
   const { folder, yaml, existUrl, exist = '', flush = 'every: 100ms, linger: 20ms' } = options;
-  const { listen = 'mqtt://127.0.0.1:0', web = '127.0.0.1:0' } = options;
+  const { listen = 'mqtt://127.0.0.1:0', broker = '', web = '127.0.0.1:0' } = options;
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'mqtt2exist.yaml');
   const text = `data_dir: ./data
 timezone: UTC
 exist: { url: "${existUrl}", token: test-token, settle: 200ms, timeout: 2s, calls_per_hour: 100000${exist} }
 flush: { ${flush} }
-broker: { listen: ["${listen}"] }
+broker: { listen: ["${listen}"]${broker} }
 web: { listen: "${web}" }
 ${yaml}
 `;
