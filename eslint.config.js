@@ -18,7 +18,7 @@ export const NEIGHBOURS = [
   'web',
 ];
 
-const ABOVE = ['bridge.ts', 'overview.ts', 'flusher.ts', 'main.ts', 'cli'];
+const ABOVE = ['bridge.ts', 'connections.ts', 'overview.ts', 'flusher.ts', 'main.ts', 'cli'];
 
 /** Imports of `names` (files or folders of `src/`) from one folder further down. */
 function forbid(names, message) {

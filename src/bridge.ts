@@ -9,6 +9,7 @@ import type { AuthenticatorClock } from './accounts/authenticator.ts';
 import { Broker } from './broker/broker.ts';
 import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
+import { Connections } from './connections.ts';
 import { compileMappings } from './config/mappings.ts';
 import type { CallRecord } from './core/delivery/draft.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
@@ -63,6 +64,7 @@ export class Bridge {
   private readonly flusher: Flusher;
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
+  private readonly connections: Connections;
   private readonly web: Web | undefined;
   private sandbox: Sandbox | undefined;
   private door: FridgeDoor | undefined;
@@ -154,6 +156,13 @@ export class Bridge {
       accountSettings(config),
     );
     this.broker = config.broker === false ? undefined : this.makeBroker(config.broker);
+    this.connections = new Connections({
+      bridgeId: this.ledger.bridgeId,
+      inlet: this.intake,
+      sessions: this.ledger.sources,
+      log,
+      now: () => clock.now(),
+    });
     this.web = config.web === false ? undefined : this.makeWeb(config.web);
   }
 
@@ -184,6 +193,7 @@ export class Bridge {
     this.accounts.start();
     if (this.web) this.webUrl = urlOf('http', await this.web.start());
     if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
+    this.connections.configure(config);
     this.readyAt = this.parts.clock.now();
     this.announce('availability', 'online');
     this.flusher.start();
@@ -198,6 +208,7 @@ export class Bridge {
     for (const cancel of this.cancels) cancel();
     await this.door?.stop();
     this.announce('availability', 'offline');
+    await this.connections.stop();
     await this.broker?.stop();
     this.accounts.stop();
     await this.intake.stop();
@@ -217,6 +228,7 @@ export class Bridge {
     this.config = { ...config, dataDir: before.dataDir, broker: before.broker, web: before.web };
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake.reconfigure(rulesOf(config));
+    this.connections.configure(config);
     this.flusher.reconfigure(settingsOf(config));
     this.accounts.reconfigure(accountSettings(this.config));
     this.intake.timeKnown();
@@ -241,6 +253,7 @@ export class Bridge {
       undated: journal.undatedCount(),
       refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
       broker: this.broker ? { listening: this.listening, clients: this.broker.clientCount } : null,
+      connections: this.connections.status(),
       troubles: this.troubles(),
     });
   }
@@ -325,6 +338,7 @@ export class Bridge {
   /** Retained under the bridge's own topic, for whoever watches over MQTT. */
   private announce(what: 'availability' | 'status', payload: string): void {
     const topic = `mqtt2exist/${this.ledger.bridgeId}/${what}`;
+    this.connections.publish(topic, payload);
     this.broker?.publish({ topic, payload, qos: 1, retain: true }).catch((error: unknown) => {
       this.log('debug', `${what} could not be published`, { error: String(error) });
     });
@@ -360,7 +374,7 @@ export class Bridge {
   }
 
   private troubles(): string[] {
-    const troubles = [...this.damage];
+    const troubles = [...this.damage, ...this.connections.troubles()];
     if (!this.isStoring)
       troubles.push('readings cannot be stored: they are not acknowledged, devices send them again');
     if (this.ledger.space.isShort)

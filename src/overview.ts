@@ -27,6 +27,7 @@ export interface OverviewSources {
   readonly undated: number;
   readonly refused: Status['refused_readings'];
   readonly broker: Status['broker'];
+  readonly connections: Status['connections'];
   /** Trouble of other parts, in sentences. */
   readonly troubles: readonly string[];
 }
@@ -50,6 +51,7 @@ export function overview(sources: OverviewSources): Status {
       calls_left: sources.callsLeft,
     },
     broker: sources.broker,
+    connections: sources.connections,
     queue: queueOf(delivery, sources.undated),
     readings: { ...sources.counters },
     refused_readings: sources.refused,
@@ -159,7 +161,7 @@ function iso(instant: EpochMs | null): string | null {
 
 /** The same in Prometheus' terms. */
 export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
-  const { queue, readings, exist, today, broker } = status;
+  const { queue, readings, exist, today, broker, connections } = status;
   const gauge = (name: string, help: string, value: number): MetricFamily => ({
     name: `mqtt2exist_${name}`,
     help,
@@ -201,6 +203,21 @@ export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
       exist.last_success === null ? 0 : Date.parse(exist.last_success) / 1_000,
     ),
     gauge('broker_clients', 'Clients connected to the embedded broker.', broker?.clients ?? 0),
+    {
+      name: 'mqtt2exist_connection_up',
+      help: 'Whether the connection to an existing broker stands.',
+      type: 'gauge',
+      samples: connections.map(({ name, state }) => ({
+        labels: { name },
+        value: state === 'connected' ? 1 : 0,
+      })),
+    },
+    {
+      name: 'mqtt2exist_connection_messages_total',
+      help: 'Messages taken from an existing broker since the start.',
+      type: 'counter',
+      samples: connections.map(({ name, messages }) => ({ labels: { name }, value: messages })),
+    },
     {
       name: 'mqtt2exist_today_total',
       help: "Today's total as the sensors said.",

@@ -28,11 +28,15 @@ export async function status(file: string, asJson: boolean): Promise<ExitCode> {
 
 /** For a terminal: a line per fact, the ones that need attention first. */
 function render(status: Status): string {
-  const { exist, queue, readings, broker, today } = status;
+  const { exist, queue, readings, broker, connections, today } = status;
   const lines = [
     ...status.problems.map((problem) => `attention ${problem}`),
     `daemon    up for ${duration(status.uptime_s)}, version ${status.version}`,
     `broker    ${broker === null ? 'none' : `${broker.listening.join(', ')}; ${broker.clients} connected`}`,
+    ...connections.map(({ name, url, state, since, last_error: error, messages }) => {
+      const detail = state === 'connected' || error === null ? '' : ` (${error})`;
+      return `source    ${name} at ${url}: ${state} since ${since}${detail}; ${messages} messages`;
+    }),
     `exist     ${exist.url}: ${exist.state}${exist.detail === null ? '' : ` (${exist.detail})`}; ${exist.calls_left} calls left this hour`,
     `flush     last ${exist.last_flush ?? 'never'}, next ${exist.next_flush ?? 'when something comes in'}`,
     `queue     ${queue.pending_items} pending, ${queue.in_flight_items} in flight, ${queue.unknown_items} unknown, ${queue.conflict_items} in conflict, ${queue.refused_items} refused`,

@@ -12,6 +12,7 @@ import {
   type ValueType,
 } from '../core/attribute.ts';
 import { TEMPLATES } from '../core/templates.ts';
+import { connectionFindings } from './connections.ts';
 import { operationsIn } from './mapping.ts';
 import type { OperationName } from './operations.ts';
 import { nearest, type Path } from './problem.ts';
@@ -38,6 +39,7 @@ export function findConflicts(root: unknown, checkExpression: CheckExpression): 
   return [
     ...tokenFindings(asRecord(exist)),
     ...listenerFindings(broker, web, asRecord(exist)),
+    ...connectionFindings(root),
     ...demoFindings(broker, asRecord(demo)),
     ...attributeFindings(entries),
     ...mappingFindings(Array.isArray(mappings) ? mappings : [], entries, checkExpression),

@@ -5,6 +5,7 @@ import type { ValueType } from '../core/attribute.ts';
 import type { Mode } from '../core/delivery/state.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
+import { connectionsOf, type ConfiguredConnection } from './connections.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
 import { isSecret } from './kinds.ts';
@@ -60,6 +61,8 @@ export interface Config {
   readonly broker: false | Pick<Exclude<Configuration['broker'], false>, 'listen' | 'limits'>;
   /** Accounts of clients; those that `mqtt2exist devices` made are elsewhere. */
   readonly users: readonly ConfiguredUser[];
+  /** Existing brokers to take readings from; no two of one name. */
+  readonly connections: readonly ConfiguredConnection[];
   readonly web: false | Pick<Exclude<Configuration['web'], false>, 'listen'>;
   /** By name: those of `attributes`, and the templates that mappings name. */
   readonly attributes: Readonly<Record<string, ConfiguredAttribute>>;
@@ -110,8 +113,12 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
   const users = usersOf(given, file, readFile, checkAccounts, ({ path: at, message, hint }) => {
     problems.add(source.valueOffset(at), at, message, hint);
   });
+  const read = (given: string) => contentOf(resolved(file, given), readFile);
+  const connections = connectionsOf(data?.connections ?? [], read, ({ path: at, message, hint }) => {
+    problems.add(source.valueOffset(at), at, message, hint);
+  });
   if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
-  return { ok: true, config: configOf(data, { token, users }, file, source) };
+  return { ok: true, config: configOf(data, { token, users, connections }, file, source) };
 }
 
 /** Gathers problems: one for each path and message, none about what was complained of already. */
@@ -178,9 +185,14 @@ function isRecord(candidate: unknown): candidate is Readonly<Record<string, unkn
 }
 
 /** What is read from other files than the configuration itself. */
-type Elsewhere = Pick<Config, 'users'> & { readonly token: string | undefined };
+type Elsewhere = Pick<Config, 'users' | 'connections'> & { readonly token: string | undefined };
 
-function configOf(data: Configuration, { token, users }: Elsewhere, file: string, source: Source): Config {
+function configOf(
+  data: Configuration,
+  { token, users, connections }: Elsewhere,
+  file: string,
+  source: Source,
+): Config {
   const { exist, flush, broker, web, demo } = data;
   return {
     dataDir: resolved(file, data.data_dir),
@@ -196,6 +208,7 @@ function configOf(data: Configuration, { token, users }: Elsewhere, file: string
     flush: { everyMs: flush.every, lingerMs: flush.linger, batch: flush.batch },
     broker: broker === false ? false : { listen: broker.listen, limits: broker.limits },
     users,
+    connections,
     web: web === false ? false : { listen: web.listen },
     attributes: attributesOf(data),
     mappings: data.mappings.map((mapping, index) => ({

@@ -28,7 +28,7 @@ mappings:
   [JSON Schema](../config/mqtt2exist.schema.json).
 - **Environment.** \`\${NAME}\` in a text is replaced by the environment variable \`NAME\`; one that is not set is an error.
   \`$\${\` stands for a literal \`\${\`. Inside of \`{ }\` and \`[ ]\` such a text needs quotes: \`{ token: "\${EXIST_TOKEN}" }\`.
-- **Secrets** can come from a file instead: \`token_file\` in place of \`token\`, \`password_hash_file\` of
+- **Secrets** can come from a file instead: \`token_file\` in place of \`token\`, \`password_file\` of \`password\`, \`password_hash_file\` of
   \`password_hash\`. The line's end is cut off, so that systemd
   credentials fit (\`token_file: \${CREDENTIALS_DIRECTORY}/token\`).
 - **Durations** are a number with a unit: \`500ms\`, \`5s\`, \`10m\`, \`2h\`, \`1d\`. **Sizes** are bytes, or a number with \`B\`,

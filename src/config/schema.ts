@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { isTimeZone } from '../core/time.ts';
 import { topicProblem } from '../core/topic.ts';
 import { attributes } from './attributes.ts';
+import { connections } from './connections.ts';
 import { duration, filePath, notYet, secret, section, text, wholeNumber, wrong } from './kinds.ts';
 import { broker, web } from './listen.ts';
 import { mapping } from './mapping.ts';
@@ -106,6 +107,7 @@ export const configuration = z
     exist: exist.prefault({}).describe('Your account at Exist.'),
     flush: flush.prefault({}).describe('When counts are sent.'),
     broker,
+    connections,
     web,
     attributes,
     mappings: z
@@ -117,7 +119,6 @@ export const configuration = z
       .max(1_000, 'is too long; write at most 1000 mappings')
       .describe('What messages count. The only key that must be there.'),
     demo: demo.optional().describe('Simulated devices for trying the bridge out; absent: none.'),
-    connections: notYet('connections to other brokers', 'let devices connect to the embedded broker'),
     home_assistant: notYet('discovery by Home Assistant', 'take the key out'),
   })
   .describe('Configuration of mqtt2exist.');

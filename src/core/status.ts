@@ -26,6 +26,20 @@ export interface Status {
     readonly listening: readonly string[];
     readonly clients: number;
   } | null;
+  /** Existing brokers that readings are taken from, in the order of the configuration. */
+  readonly connections: readonly {
+    readonly name: string;
+    /** Without user name and password. */
+    readonly url: string;
+    /** `connecting`: not yet answered since the start. */
+    readonly state: 'connecting' | 'connected' | 'down';
+    /** ISO 8601 with zone: when it came into this state. */
+    readonly since: string;
+    /** Why it was last lost, or could not be made. */
+    readonly last_error: string | null;
+    /** Messages taken from it since the start. */
+    readonly messages: number;
+  }[];
   readonly queue: {
     readonly pending_items: number;
     readonly in_flight_items: number;

@@ -156,7 +156,7 @@ describe('listeners', () => {
   });
 
   it('must be there for the simulated door', () => {
-    expect(linesOf(`${rest}broker: false\ndemo: { fridge_door: {} }\n`)).toEqual([
+    expect(linesOf(`${rest}broker: false\nconnections: [{ url: h }]\ndemo: { fridge_door: {} }\n`)).toEqual([
       expect.stringContaining('demo.fridge_door: the simulated door needs the embedded broker'),
     ]);
     expect(configOf(`${rest}demo: { fridge_door: {} }\n`).demo).toEqual({

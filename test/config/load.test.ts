@@ -47,7 +47,8 @@ describe('a valid configuration', () => {
   });
 
   it('can do without broker and without web', () => {
-    expect(configOf(`${minimal}broker: false\nweb: false\n`)).toMatchObject({ broker: false, web: false });
+    const text = `${minimal}broker: false\nweb: false\nconnections: [{ url: h }]\n`;
+    expect(configOf(text)).toMatchObject({ broker: false, web: false });
   });
 
   it('takes a section or an operation without a value as one in which nothing is set', () => {

@@ -17,7 +17,7 @@ broker:
   users: []
   limits: { packet_size: 64kb, connections: 1.5, topic_levels: 1, topic_levels: 2 }
 web: { listen: 192.168.1.2:80, password: x }
-connections: []
+connections: {}
 attributes:
   fridge_opens: { group: fod, type: integer, foo: 1 }
   note: { type: text }
@@ -74,7 +74,7 @@ it('finds every mistake of a file in one go, each at its place', () => {
       '14:67 broker.limits.topic_levels',
       '15:16 web.listen',
       '15:32 web.password',
-      '16:1 connections',
+      '16:14 connections',
       '18:26 attributes.fridge_opens.group',
       '18:46 attributes.fridge_opens.foo',
       '20:3 attributes.bare.type',
@@ -122,7 +122,7 @@ it('says what is wrong and what to write instead', () => {
     'exist.client_id: login by OAuth2: not supported in this version yet; use a token or token_file',
     'broker.users: is a list; write keys',
     'web.password: a password for the web page: not supported in this version yet',
-    'connections: connections to other brokers: not supported in this version yet',
+    'connections: is not a list of connections; begin each with `- url: mqtt://…`',
     'broker.listen[0]: is open to the network, and nobody has an account',
     'broker.listen[1]: wss listeners are not supported in this version yet',
     'web.listen: is open to the network, and that needs a password',

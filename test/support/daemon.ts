@@ -20,8 +20,8 @@ export interface DaemonOptions {
   /** More of the section `exist`. */
   readonly exist?: string;
   readonly flush?: string;
-  /** Default: any free port of the loopback. */
-  readonly listen?: string;
+  /** Default: any free port of the loopback; `false` for no broker. */
+  readonly listen?: string | false;
   /** More of the section `broker`. */
   readonly broker?: string;
   /** Default: any free port of the loopback. */
@@ -152,7 +152,7 @@ export function writeConfig(options: DaemonOptions): string {
 timezone: UTC
 exist: { url: "${existUrl}", token: test-token, settle: 200ms, timeout: 2s, calls_per_hour: 100000${exist} }
 flush: { ${flush} }
-broker: { listen: ["${listen}"]${broker} }
+broker: ${listen === false ? 'false' : `{ listen: ["${listen}"]${broker} }`}
 web: { listen: "${web}" }
 ${yaml}
 `;

@@ -1,6 +1,6 @@
 /** A real Mosquitto on a port of its own, where this machine has one. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -13,6 +13,7 @@ export const NO_MOSQUITTO: string | undefined =
 export class Mosquitto {
   private child: ChildProcess | undefined;
   readonly lines: string[] = [];
+  private readonly written = new EventEmitter();
 
   private constructor(
     readonly port: number,
@@ -54,6 +55,15 @@ export class Mosquitto {
     }
   }
 
+  /** The first line of its log that fits, those already written included. */
+  async line(fits: RegExp): Promise<string> {
+    for (;;) {
+      const found = this.lines.find((line) => fits.test(line));
+      if (found !== undefined) return found;
+      await once(this.written, 'line');
+    }
+  }
+
   /** Once more, with what it has saved. */
   async restart(): Promise<void> {
     if (!(await this.run())) throw new Error(this.lines.join('\n'));
@@ -85,6 +95,7 @@ export class Mosquitto {
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on('line', (line) => {
           this.lines.push(line);
+          this.written.emit('line');
           if (/mosquitto version \S+ running/.test(line)) resolve(true);
         });
       }
