@@ -118,8 +118,8 @@ export function makeHooks(parts: HookParts): Hooks {
     done: (refusal?: { readonly kind: PublishRefusal; readonly reason: string }) => void,
   ): void {
     // Before the inlet takes it, so that one commit keeps both. But a second copy of a QoS 2 message must not leave
-    // anything behind again, and only the inlet knows it for one.
-    const isLate = publish.qos === 2 && publish.dup;
+    // anything behind again; whether it is one, where it seems to be, is the inlet's to say.
+    const isLate = publish.qos === 2 && publish.dup && gate.knows(publish);
     let staged = isLate ? undefined : staging.stage(packet, publish);
     gate.take(publish, (error, isDuplicate) => {
       if (error) {
@@ -130,9 +130,14 @@ export function makeHooks(parts: HookParts): Hooks {
       if (isDuplicate) {
         parts.onDuplicate();
         parts.duplicates.add(packet);
+        // Known of an earlier run, in which nobody wanted a copy. With QoS 1 the copies are sent again.
+        if (publish.qos === 2 && staged) {
+          staging.undo(staged);
+          staged = undefined;
+        }
       } else if (isLate) staged = staging.stage(packet, publish);
       // What the first copy left behind may still be on its way to the disk.
-      const mark = isLate && isDuplicate ? changes.mark : staged?.mark;
+      const mark = publish.qos === 2 && isDuplicate ? changes.mark : staged?.mark;
       if (mark === undefined) {
         done();
         return;

@@ -66,6 +66,12 @@ export class InletGate {
     for (const { clientId, packetId } of exchanges) this.open(clientId, packetId);
   }
 
+  /** Whether an exchange with this packet id is open, so that a publish with DUP seems to be a second copy. */
+  knows({ clientId, packetId }: Publish): boolean {
+    if (clientId === undefined || packetId === undefined) return false;
+    return this.exchanges.get(clientId)?.has(packetId) ?? false;
+  }
+
   /** The publish was not acknowledged after all: a second copy is none. */
   undo({ qos, clientId, packetId }: Publish): void {
     if (qos !== 2 || clientId === undefined || packetId === undefined) return;

@@ -107,6 +107,34 @@ describe('an acknowledgement', () => {
     },
   );
 
+  test.each([
+    ['sent for the first time', false],
+    ['sent again after the broker forgot it', true],
+  ])('of a publish %s: what it leaves behind can go along with its reading', async (_, dup) => {
+    const house = await House.start();
+    await house.subscribed('panel', 'door');
+    house.inlet.isHolding = true;
+    const device = await RawClient.connected(house.port, 'device', false);
+    device.send(publishPacket('door', 'open', { qos: 2, messageId: 1, dup, retain: true }));
+    await house.inlet.taken(1);
+    // The commit of a reading, as of now.
+    house.store.commit();
+    expect(house.onDisk('broker_queue')).toHaveLength(1);
+    expect(house.onDisk('broker_exchange')).toHaveLength(1);
+    expect(house.onDisk('broker_retained')).toHaveLength(1);
+  });
+
+  test('of a second copy leaves nothing behind that the inlet knows from an earlier run', async () => {
+    const house = await House.start();
+    await house.subscribed('panel', 'door');
+    house.inlet.verdict = () => [undefined, { duplicate: true }];
+    const device = await RawClient.connected(house.port, 'device', false);
+    device.send(publishPacket('door', 'open', { qos: 2, messageId: 1, dup: true }));
+    await device.next('pubrec');
+    house.pass(10);
+    expect(house.onDisk('broker_queue')).toEqual([]);
+  });
+
   test('costs no commit where nothing is left behind', async () => {
     const house = await House.start();
     await house.subscribed('panel', 'elsewhere');
