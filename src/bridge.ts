@@ -4,32 +4,28 @@
  * A reading's way: broker → intake → ledger → flusher → Exist.
  */
 import path from 'node:path';
-import { Accounts, type AccountSettings } from './accounts/accounts.ts';
+import { Accounts } from './accounts/accounts.ts';
 import type { AuthenticatorClock } from './accounts/authenticator.ts';
 import { Broker } from './broker/broker.ts';
-import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
-import { compileMappings } from './config/mappings.ts';
-import type { CallRecord } from './core/delivery/draft.ts';
+import { isWrite } from './core/delivery/request.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
-import type { Account, Settings } from './core/delivery/state.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { HOUR_MS, SECOND_MS, type EpochMs } from './core/time.ts';
-import { formatUnits } from './core/units.ts';
 import type { FridgeDoor } from './demo/fridge-door.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
-import { compileExpressions } from './expression/expressions.ts';
 import { Flusher } from './flusher.ts';
 import { Intake } from './intake/intake.ts';
-import type { Clock, Rule } from './intake/ports.ts';
-import type { WantedAttribute } from './ledger/delivery-store.ts';
+import type { Clock } from './intake/ports.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { Narrator, type Log } from './narrator.ts';
 import { metricsOf, overview } from './overview.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
+import { accountSettings, restartKeys, rulesOf, settingsOf, wantedAttributes } from './settings.ts';
 import { Web } from './web/web.ts';
 
 export interface BridgeParts {
@@ -45,20 +41,14 @@ export interface BridgeParts {
   readonly onFatal: (error: unknown) => void;
 }
 
-export type Log = (
-  level: 'debug' | 'info' | 'warn' | 'error',
-  message: string,
-  fields?: Readonly<Record<string, unknown>>,
-) => void;
-
 /** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
 const STOP_PATIENCE_MS = 2 * SECOND_MS;
-const MOST_WARNED_TOPICS = 1_000;
 /** While the clock cannot be trusted it is looked at this often. */
 const TIME_CHECK_MS = 5 * SECOND_MS;
 
 export class Bridge {
   private readonly log: Log;
+  private readonly narrator: Narrator;
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
@@ -75,9 +65,6 @@ export class Bridge {
   private timeProblem: string | undefined = 'not looked at yet';
   /** What was wrong with the database at the start. */
   private readonly damage: string[] = [];
-  private isStoring = true;
-  /** When a refused reading of a topic was last warned of. */
-  private readonly warnedAt = new Map<string, EpochMs>();
   private readonly cancels = new Set<() => void>();
   private isStopping = false;
 
@@ -91,6 +78,7 @@ export class Bridge {
   ) {
     const { clock, log, bootId } = parts;
     this.log = log;
+    this.narrator = new Narrator(log, () => clock.now());
     this.readyAt = clock.now();
     this.existUrl = config.exist.url;
     this.ledger = Ledger.open(config.dataDir, {
@@ -112,13 +100,13 @@ export class Bridge {
         },
         onRefused: (topic, reason, sample, account) => {
           if (account !== undefined) this.accounts.refusedReading(account);
-          this.tellRefused(topic, reason, sample);
+          this.narrator.refused(topic, reason, sample);
         },
         onStored: () => {
-          this.tellStored();
+          this.narrator.stored();
         },
         onFault: (error) => {
-          this.tellUnstored(error);
+          this.storingFailed(error);
         },
       },
       rulesOf(config),
@@ -134,10 +122,13 @@ export class Bridge {
           log(level, [attribute, day, text].filter((part) => part !== undefined).join(' '));
         },
         onFinished: (call) => {
-          this.tellCall(call);
+          this.narrator.call(call);
+          if (isWrite(call.request)) this.announce('status', JSON.stringify(this.status()));
         },
         onDecision: (account) => {
-          this.tellConnection(account);
+          // The zone may have come with its answer.
+          this.intake.timeKnown();
+          this.narrator.exist(account);
         },
         onFault: parts.onFatal,
       },
@@ -296,6 +287,13 @@ export class Bridge {
           this.intake.released(clientId, packetId);
         },
       },
+      store: this.ledger.broker,
+      onStored: () => {
+        this.narrator.stored();
+      },
+      onUnstored: (error) => {
+        this.storingFailed(error);
+      },
       log: this.log,
     });
   }
@@ -344,61 +342,22 @@ export class Bridge {
     });
   }
 
-  /** A warning an hour for each topic: a broken sensor must not fill the log. */
-  private tellRefused(topic: string, reason: string, payload: string): void {
-    const now = this.parts.clock.now();
-    const lastAt = this.warnedAt.get(topic);
-    const isNew = lastAt === undefined || now - lastAt > HOUR_MS || now < lastAt;
-    this.log(isNew ? 'warn' : 'debug', 'a reading was refused', { topic, reason, payload });
-    if (!isNew) return;
-    if (this.warnedAt.size >= MOST_WARNED_TOPICS) this.warnedAt.clear();
-    this.warnedAt.set(topic, now);
-  }
-
-  /** A line for every flush, not for every message. */
-  private tellCall({ request, outcome, detail }: CallRecord): void {
-    if (request.kind !== 'increment' && request.kind !== 'update') {
-      this.log('debug', `asked Exist: ${request.kind}`, { outcome, detail });
-      return;
-    }
-    const items = request.items.map(({ attribute, day, value }) => {
-      const amount = typeof value === 'string' ? JSON.stringify(value) : formatUnits(value);
-      return `${attribute} ${request.kind === 'increment' ? `+${amount}` : `= ${amount}`} (${day})`;
-    });
-    this.announce('status', JSON.stringify(this.status()));
-    if (outcome === 'answered') this.log('info', `Exist took ${items.join(', ')}`);
-    else
-      this.log('warn', `${outcome === 'not-sent' ? 'not sent' : 'outcome unknown'}: ${items.join(', ')}`, {
-        detail,
-      });
-  }
-
   private troubles(): string[] {
     const troubles = [...this.damage, ...this.connections.troubles()];
-    if (!this.isStoring)
+    if (!this.narrator.isStoring)
       troubles.push('readings cannot be stored: they are not acknowledged, devices send them again');
     if (this.ledger.space.isShort)
       troubles.push('the disk is nearly full: no readings are taken until there is space');
     return troubles;
   }
 
-  /** One line when storing fails, one when it works again. A disk that errs ends the process: it is not trusted further. */
-  private tellUnstored(error: unknown): void {
+  /** A disk that errs ends the process: it is not trusted further. */
+  private storingFailed(error: unknown): void {
     if (error instanceof DatabaseError && (error.problem === 'io' || error.problem === 'damaged')) {
       this.parts.onFatal(error);
-      return;
+    } else {
+      this.narrator.unstored(error);
     }
-    if (!this.isStoring) return;
-    this.isStoring = false;
-    this.log('error', 'readings cannot be stored and are not acknowledged; devices send them again', {
-      reason: error instanceof Error ? error.message : String(error),
-    });
-  }
-
-  private tellStored(): void {
-    if (this.isStoring) return;
-    this.isStoring = true;
-    this.log('info', 'readings are stored again');
   }
 
   /** Forgets what is too old, a little at a time. */
@@ -423,31 +382,6 @@ export class Bridge {
       task();
     });
     this.cancels.add(cancel);
-  }
-
-  private lastState = 'starting';
-
-  /** One line when Exist goes away and one when it is back; the zone may have come with its answer. */
-  private tellConnection(account: Account): void {
-    this.intake.timeKnown();
-    const rest = account.hold ?? account.pause;
-    const state = account.hold
-      ? 'held'
-      : rest && account.failures > 0
-        ? 'paused'
-        : account.lastSuccessAt
-          ? 'ok'
-          : 'starting';
-    if (state === this.lastState) return;
-    if (state === 'held' && rest) {
-      const held = 'Exist does not let us in; counts are kept';
-      this.log('error', held, { reason: rest.message, next_try: new Date(rest.until).toISOString() });
-    } else if (state === 'paused' && rest) {
-      this.log('warn', 'Exist does not answer as it should; counts are kept', { reason: rest.message });
-    } else if (state === 'ok') {
-      this.log('info', this.lastState === 'starting' ? 'connected to Exist' : 'Exist answers again');
-    }
-    this.lastState = state;
   }
 
   private async startSandbox(): Promise<string> {
@@ -478,53 +412,6 @@ export class Bridge {
   }
 }
 
-function rulesOf(config: Config): Rule<Payload>[] {
-  return compileMappings(config).map(({ mapping, expressions }) => {
-    const { operation } = mapping;
-    const objectAsText = operation.kind === 'count' && operation.on === 'message' && operation.each === 'any';
-    const compiled = compileExpressions(expressions, { objectAsText });
-    if (!compiled.ok) throw new Error(`mapping ${mapping.key} passed the check but does not compile`);
-    return { mapping, extract: compiled.extract };
-  });
-}
-
-function settingsOf(config: Config): Settings {
-  const { exist, flush, timezone } = config;
-  return {
-    settleMs: exist.settleMs,
-    callsPerHour: exist.callsPerHour,
-    flushEveryMs: flush.everyMs,
-    lingerMs: flush.lingerMs,
-    batch: flush.batch,
-    ...(timezone !== undefined && { timezone }),
-  };
-}
-
-/** The attributes that mappings feed. */
-function wantedAttributes(config: Config): WantedAttribute[] {
-  const names = new Set(config.mappings.map(({ attribute }) => attribute));
-  return [...names].flatMap((name) => {
-    const configured = config.attributes[name];
-    if (!configured) return [];
-    const { template, label, group, type, mode } = configured;
-    return [{ name, template: template ?? null, label, group, valueType: type, wantedMode: mode ?? null }];
-  });
-}
-
 function urlOf(scheme: string, { host, port }: { readonly host: string; readonly port: number }): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function restartKeys(before: Config, after: Config): string[] {
-  const keys = ['dataDir', 'broker', 'web'] as const;
-  const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
-  if (before.exist.url !== after.exist.url) changed.push('exist.url');
-  return changed.map((key) => (key === 'dataDir' ? 'data_dir' : key));
-}
-
-function accountSettings({ users, broker }: Config): AccountSettings {
-  return {
-    users: users.map(({ publish, subscribe, ...user }) => ({ ...user, rights: { publish, subscribe } })),
-    isPrivate: broker === false || broker.listen.every(({ host }) => isLoopback(host)),
-  };
 }

@@ -96,3 +96,10 @@ export type Answer =
       readonly success: readonly WriteSuccess[];
       readonly failed: readonly WriteFailure[];
     };
+
+/** Whether the call changes a day's value. */
+export function isWrite(
+  request: Request,
+): request is Extract<Request, { readonly kind: 'increment' | 'update' }> {
+  return request.kind === 'increment' || request.kind === 'update';
+}

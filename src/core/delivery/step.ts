@@ -40,7 +40,7 @@ import {
   spend,
 } from './pace.ts';
 import { hasSendable, plan } from './plan.ts';
-import type { Answer, Request } from './request.ts';
+import { isWrite, type Answer, type Request } from './request.ts';
 import { settle, type Settlement } from './settlement.ts';
 import type { CallInFlight, DeliveryState, Key, Settings } from './state.ts';
 
@@ -102,14 +102,14 @@ function begin(draft: Draft, request: Request): void {
   account.lastCallId += 1;
   account.call = { id: account.lastCallId, startedAt: now, request };
   spend(account, now);
-  if (request.kind === 'increment' || request.kind === 'update') depart(draft, request);
+  if (isWrite(request)) depart(draft, request);
 }
 
 function start(draft: Draft): void {
   const { account, now } = draft;
   const cut = account.call;
   if (cut) {
-    if (cut.request.kind === 'increment' || cut.request.kind === 'update') doubtAll(draft, cut.request);
+    if (isWrite(cut.request)) doubtAll(draft, cut.request);
     account.call = null;
     draft.finished = {
       id: cut.id,
@@ -144,7 +144,7 @@ function finish(draft: Draft, call: CallInFlight, outcome: Outcome<Answer>): voi
     take(draft, request, outcome.body);
     return;
   }
-  if (request.kind === 'increment' || request.kind === 'update') {
+  if (isWrite(request)) {
     if (outcome.kind === 'not-sent') returnAll(draft, request);
     else doubtAll(draft, request);
   }
@@ -166,7 +166,7 @@ function take(draft: Draft, request: Request, answer: Answer): void {
       if (request.kind === 'read') takeRead(draft, request, answer);
       break;
     case 'written':
-      if (request.kind === 'increment' || request.kind === 'update') takeWrite(draft, request, answer);
+      if (isWrite(request)) takeWrite(draft, request, answer);
       break;
   }
 }

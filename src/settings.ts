@@ -1,0 +1,63 @@
+/**
+ * What the parts need to know of the configuration, each in its own words.
+ */
+import type { AccountSettings } from './accounts/accounts.ts';
+import { isLoopback } from './config/listen.ts';
+import type { Config } from './config/load.ts';
+import { compileMappings } from './config/mappings.ts';
+import type { Settings } from './core/delivery/state.ts';
+import type { Payload } from './core/payload.ts';
+import { compileExpressions } from './expression/expressions.ts';
+import type { Rule } from './intake/ports.ts';
+import type { WantedAttribute } from './ledger/delivery-store.ts';
+
+/** For the intake: the mappings with their compiled expressions. */
+export function rulesOf(config: Config): Rule<Payload>[] {
+  return compileMappings(config).map(({ mapping, expressions }) => {
+    const { operation } = mapping;
+    const objectAsText = operation.kind === 'count' && operation.on === 'message' && operation.each === 'any';
+    const compiled = compileExpressions(expressions, { objectAsText });
+    if (!compiled.ok) throw new Error(`mapping ${mapping.key} passed the check but does not compile`);
+    return { mapping, extract: compiled.extract };
+  });
+}
+
+/** For the delivery. */
+export function settingsOf(config: Config): Settings {
+  const { exist, flush, timezone } = config;
+  return {
+    settleMs: exist.settleMs,
+    callsPerHour: exist.callsPerHour,
+    flushEveryMs: flush.everyMs,
+    lingerMs: flush.lingerMs,
+    batch: flush.batch,
+    ...(timezone !== undefined && { timezone }),
+  };
+}
+
+/** For the ledger: the attributes that mappings feed. */
+export function wantedAttributes(config: Config): WantedAttribute[] {
+  const names = new Set(config.mappings.map(({ attribute }) => attribute));
+  return [...names].flatMap((name) => {
+    const configured = config.attributes[name];
+    if (!configured) return [];
+    const { template, label, group, type, mode } = configured;
+    return [{ name, template: template ?? null, label, group, valueType: type, wantedMode: mode ?? null }];
+  });
+}
+
+/** For the accounts. */
+export function accountSettings({ users, broker }: Config): AccountSettings {
+  return {
+    users: users.map(({ publish, subscribe, ...user }) => ({ ...user, rights: { publish, subscribe } })),
+    isPrivate: broker === false || broker.listen.every(({ host }) => isLoopback(host)),
+  };
+}
+
+/** The keys that changed and need a restart to take effect. */
+export function restartKeys(before: Config, after: Config): string[] {
+  const keys = ['dataDir', 'broker', 'web'] as const;
+  const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  if (before.exist.url !== after.exist.url) changed.push('exist.url');
+  return changed.map((key) => (key === 'dataDir' ? 'data_dir' : key));
+}
