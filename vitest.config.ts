@@ -6,6 +6,8 @@ export default defineConfig({
     reporters: ['default', './test/closing-line-reporter.ts'],
     // Native addons and whole daemons: a process of its own for each file.
     pool: 'forks',
+    // Vitest would leave one processor idle, which on two is half of them.
+    maxWorkers: '100%',
     testTimeout: 20_000,
     hookTimeout: 20_000,
   },
