@@ -5,7 +5,6 @@
  */
 import path from 'node:path';
 import { Accounts } from './accounts/accounts.ts';
-import type { AuthenticatorClock } from './accounts/authenticator.ts';
 import { Broker } from './broker/broker.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
@@ -13,13 +12,13 @@ import { isWrite } from './core/delivery/request.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
-import { HOUR_MS, SECOND_MS, type EpochMs } from './core/time.ts';
+import { HOUR_MS, SECOND_MS } from './core/time.ts';
 import type { FridgeDoor } from './demo/fridge-door.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
 import { Flusher } from './flusher.ts';
+import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
-import type { Clock } from './intake/ports.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Narrator, type Log } from './narrator.ts';
@@ -30,25 +29,23 @@ import { Web } from './web/web.ts';
 
 export interface BridgeParts {
   readonly version: string;
-  readonly clock: Clock & AuthenticatorClock;
+  readonly system: TimekeeperParts['system'];
+  readonly clockEvidence: TimekeeperParts['evidence'];
   readonly bootId: string;
   /** Where `mqtt2exist devices` keeps its accounts. */
   readonly deviceFile: string;
   readonly log: Log;
-  /** Why the system clock cannot be trusted, while it cannot. */
-  readonly timeProblem: () => Promise<string | undefined>;
   /** The daemon cannot go on; a supervisor should start it anew. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
 const STOP_PATIENCE_MS = 2 * SECOND_MS;
-/** While the clock cannot be trusted it is looked at this often. */
-const TIME_CHECK_MS = 5 * SECOND_MS;
 
 export class Bridge {
   private readonly log: Log;
   private readonly narrator: Narrator;
+  private readonly time: Timekeeper;
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
@@ -58,11 +55,11 @@ export class Bridge {
   private readonly web: Web | undefined;
   private sandbox: Sandbox | undefined;
   private door: FridgeDoor | undefined;
-  private exist: DeliveryCalls | undefined;
+  private exist: { readonly client: ExistClient; readonly calls: DeliveryCalls } | undefined;
   private existUrl: string;
   private listening: readonly string[] = [];
-  private readyAt: EpochMs;
-  private timeProblem: string | undefined = 'not looked at yet';
+  /** By the monotonic clock. */
+  private readyMs = 0;
   /** What was wrong with the database at the start. */
   private readonly damage: string[] = [];
   private readonly cancels = new Set<() => void>();
@@ -76,10 +73,24 @@ export class Bridge {
     private config: Config,
     private readonly parts: BridgeParts,
   ) {
-    const { clock, log, bootId } = parts;
+    const { log, bootId } = parts;
     this.log = log;
+    this.time = new Timekeeper({
+      system: parts.system,
+      evidence: parts.clockEvidence,
+      askExist: () => this.existParts().client.time(),
+      onCorrected: (byMs, from) => {
+        this.intake.timeCorrected(byMs, from);
+        this.flusher.timeCorrected(byMs);
+      },
+      onKnown: () => {
+        this.flusher.timeKnown();
+        this.intake.timeKnown();
+      },
+      log,
+    });
+    const clock = this.time;
     this.narrator = new Narrator(log, () => clock.now());
-    this.readyAt = clock.now();
     this.existUrl = config.exist.url;
     this.ledger = Ledger.open(config.dataDir, {
       onDamage: ({ message }) => {
@@ -102,6 +113,9 @@ export class Bridge {
           if (account !== undefined) this.accounts.refusedReading(account);
           this.narrator.refused(topic, reason, sample);
         },
+        onEstimated: (messages) => {
+          this.narrator.estimated(messages);
+        },
         onStored: () => {
           this.narrator.stored();
         },
@@ -114,10 +128,16 @@ export class Bridge {
     this.flusher = new Flusher(
       {
         store: this.ledger.delivery,
-        exist: { call: (request) => this.existCalls().call(request) },
+        exist: {
+          call: async (request) => {
+            const outcome = await this.existParts().calls.call(request);
+            if (outcome.kind === 'answered' && outcome.serverTime) clock.heard(outcome.serverTime);
+            return outcome;
+          },
+        },
         clock,
         random: Math.random,
-        isTimeKnown: () => this.timeProblem === undefined,
+        isTimeKnown: () => clock.problem === undefined,
         onNote: ({ level, text, attribute, day }) => {
           log(level, [attribute, day, text].filter((part) => part !== undefined).join(' '));
         },
@@ -178,14 +198,14 @@ export class Bridge {
       timeoutMs: config.exist.timeoutMs,
       userAgent: `mqtt2exist/${this.parts.version}`,
     });
-    this.exist = new DeliveryCalls(client);
-    await this.checkTime();
+    this.exist = { client, calls: new DeliveryCalls(client) };
+    await this.time.start();
     this.intake.start();
     this.accounts.start();
     if (this.web) this.webUrl = urlOf('http', await this.web.start());
     if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
     this.connections.configure(config);
-    this.readyAt = this.parts.clock.now();
+    this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
     this.flusher.start();
     this.tidyUp();
@@ -197,6 +217,7 @@ export class Bridge {
     if (this.isStopping) return;
     this.isStopping = true;
     for (const cancel of this.cancels) cancel();
+    this.time.stop();
     await this.door?.stop();
     this.announce('availability', 'offline');
     await this.connections.stop();
@@ -227,14 +248,13 @@ export class Bridge {
   }
 
   status(): Status {
-    const { clock, version } = this.parts;
     const { journal, delivery } = this.ledger;
     return overview({
-      version,
-      readyAt: this.readyAt,
-      now: clock.now(),
+      version: this.parts.version,
+      uptimeMs: this.time.monotonicMs() - this.readyMs,
+      now: this.time.now(),
       zone: this.zone(),
-      timeProblem: this.timeProblem,
+      timeProblem: this.time.problem,
       existUrl: this.existUrl,
       delivery: delivery.load(),
       keysOfDay: (day) => delivery.keysOfDay(day),
@@ -264,11 +284,11 @@ export class Bridge {
   }
 
   private zone(): string | undefined {
-    if (this.timeProblem !== undefined) return undefined;
+    if (this.time.problem !== undefined) return undefined;
     return this.config.timezone ?? this.flusher.state.timezone ?? undefined;
   }
 
-  private existCalls(): DeliveryCalls {
+  private existParts(): NonNullable<Bridge['exist']> {
     if (!this.exist) throw new Error('calls to Exist begin after start()');
     return this.exist;
   }
@@ -318,21 +338,6 @@ export class Bridge {
     });
   }
 
-  /** Looks at the clock until it can be trusted, and again now and then. */
-  private async checkTime(): Promise<void> {
-    const before = this.timeProblem;
-    this.timeProblem = await this.parts.timeProblem();
-    if (this.isStopping) return;
-    if (this.timeProblem !== undefined && before !== this.timeProblem) {
-      this.log('warn', `readings wait for the time: ${this.timeProblem}`);
-    }
-    if (this.timeProblem === undefined && before !== undefined && this.exist) {
-      this.flusher.timeKnown();
-      this.intake.timeKnown();
-    }
-    if (this.timeProblem !== undefined) this.later(TIME_CHECK_MS, () => void this.checkTime());
-  }
-
   /** Retained under the bridge's own topic, for whoever watches over MQTT. */
   private announce(what: 'availability' | 'status', payload: string): void {
     const topic = `mqtt2exist/${this.ledger.bridgeId}/${what}`;
@@ -363,9 +368,9 @@ export class Bridge {
   /** Forgets what is too old, a little at a time. */
   private tidyUp(): void {
     let isDone = true;
-    if (this.timeProblem === undefined) {
+    if (this.time.problem === undefined) {
       try {
-        ({ isDone } = this.ledger.retention.prune(this.parts.clock.now()));
+        ({ isDone } = this.ledger.retention.prune(this.time.now()));
       } catch (error) {
         this.log('warn', 'old history cannot be forgotten', { error: String(error) });
       }
@@ -376,8 +381,7 @@ export class Bridge {
   }
 
   private later(delayMs: number, task: () => void): void {
-    const { clock } = this.parts;
-    const cancel = clock.at((clock.now() + delayMs) as EpochMs, () => {
+    const cancel = this.time.after(delayMs, () => {
       this.cancels.delete(cancel);
       task();
     });

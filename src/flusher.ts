@@ -42,6 +42,8 @@ export class Flusher {
   private wakesAt: EpochMs | undefined;
   private account: Account;
   private isStarted = false;
+  /** What the last run left has been taken up. */
+  private hasBegun = false;
   private isOver = false;
   private underWay: Promise<void> = Promise.resolve();
 
@@ -56,7 +58,7 @@ export class Flusher {
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
-    if (this.parts.isTimeKnown()) this.dispatch({ type: 'started' });
+    this.timeKnown();
   }
 
   /**
@@ -99,9 +101,17 @@ export class Flusher {
     if (this.wakesAt === undefined || dueAt < this.wakesAt) this.wakeAt(dueAt);
   }
 
-  /** Time is known now, or known better. */
+  /** Time may be known now, for the first time or again. */
   timeKnown(): void {
-    if (this.isStarted) this.dispatch({ type: 'started' });
+    if (!this.isStarted || !this.parts.isTimeKnown()) return;
+    const type = this.hasBegun ? 'wake' : 'started';
+    this.hasBegun = true;
+    this.dispatch({ type });
+  }
+
+  /** The clock was wrong by so much. */
+  timeCorrected(byMs: number): void {
+    if (this.hasBegun) this.dispatch({ type: 'corrected', byMs });
   }
 
   /** Another configuration or token: what was on hold is tried at once. */
@@ -120,7 +130,8 @@ export class Flusher {
     this.wakesAt = undefined;
     const { store, clock, random } = this.parts;
     const now = clock.now();
-    const circumstances = { settings: this.settings, now, random: random(), isStopping: !this.isStarted };
+    const beginsNothing = !this.isStarted || !this.parts.isTimeKnown();
+    const circumstances = { settings: this.settings, now, random: random(), beginsNothing };
     let decision: Decision;
     try {
       decision = store.transact((state) => step(state, event, circumstances), now);

@@ -61,6 +61,14 @@ export class Narrator {
     this.log('info', 'readings are stored again');
   }
 
+  /** Messages of a boot that never knew the time were dated. */
+  estimated(messages: number): void {
+    this.log(
+      'warn',
+      `${messages} readings came before the machine was started anew and without knowing the time: they count as late as they can have come`,
+    );
+  }
+
   call({ request, outcome, detail }: CallRecord): void {
     if (!isWrite(request)) {
       this.log('debug', `asked Exist: ${request.kind}`, { outcome, detail });

@@ -11,7 +11,7 @@ import { localDate, type EpochMs, type LocalDate } from './core/time.ts';
 
 export interface OverviewSources {
   readonly version: string;
-  readonly readyAt: EpochMs;
+  readonly uptimeMs: number;
   readonly now: EpochMs;
   /** Days are counted in it; `undefined` while time or zone is unknown. */
   readonly zone: string | undefined;
@@ -38,7 +38,7 @@ export function overview(sources: OverviewSources): Status {
   const problems = problemsOf(sources);
   return {
     version: sources.version,
-    uptime_s: Math.max(0, Math.floor((now - sources.readyAt) / 1_000)),
+    uptime_s: Math.floor(sources.uptimeMs / 1_000),
     health: problems.length === 0 ? 'ok' : 'degraded',
     problems,
     exist: {

@@ -5,8 +5,9 @@ import { deviceFileOf } from '../accounts/device-file.ts';
 import { Bridge } from '../bridge.ts';
 import { ListenError } from '../broker/listen.ts';
 import type { Config } from '../config/load.ts';
+import type { EpochMs } from '../core/time.ts';
 import { SystemClock, bootId } from '../host/clock.ts';
-import { clockProblem, gatherClockEvidence } from '../host/clock-trust.ts';
+import { gatherClockEvidence } from '../host/clock-trust.ts';
 import { createLog, type Level, type Log } from '../host/log.ts';
 import { ServiceManager } from '../host/service.ts';
 import { DatabaseError } from '../ledger/database.ts';
@@ -38,7 +39,6 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     secrets,
   });
   const service = new ServiceManager(process.env);
-  const clock = new SystemClock();
   return new Promise((resolve) => {
     let bridge: Bridge | undefined;
     let isEnding = false;
@@ -68,11 +68,11 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     const begin = async (): Promise<void> => {
       bridge = new Bridge(config, {
         version: VERSION,
-        clock,
+        system: new SystemClock(),
+        clockEvidence: () => gatherClockEvidence(Date.now() as EpochMs),
         bootId: bootId(),
         deviceFile: deviceFileOf(options.config),
         log,
-        timeProblem: async () => clockProblem(await gatherClockEvidence(clock.now())),
         onFatal: fail,
       });
       await bridge.start();

@@ -7,7 +7,7 @@
  * chose the packet id: after a restart it begins anew with the same ids. A broker keeps its ids as long as its
  * session, however long that is, and the session is part of the client's name here.
  */
-import { MINUTE_MS, type EpochMs } from './time.ts';
+import { MINUTE_MS } from './time.ts';
 
 const MOST_CLIENTS = 2_000;
 const MOST_PER_CLIENT = 256;
@@ -15,27 +15,27 @@ export const REDELIVERY_WINDOW_MS = 10 * MINUTE_MS;
 
 interface Taken {
   readonly digest: string;
-  readonly at: number;
+  readonly atMs: number;
 }
 
 export class RecentPublishes {
   private readonly clients = new Map<string, Map<number, Taken>>();
 
-  /** Whether this is a second copy of a publish that was taken. */
+  /** Whether this is a second copy of a publish that was taken. Times are those of a monotonic clock. */
   isRedelivery(
     client: string,
     packetId: number,
     dup: boolean,
     digest: string,
-    now: EpochMs,
+    nowMs: number,
     withinMs: number = REDELIVERY_WINDOW_MS,
   ): boolean {
     if (!dup) return false;
     const taken = this.clients.get(client)?.get(packetId);
-    return taken !== undefined && taken.digest === digest && Math.abs(now - taken.at) <= withinMs;
+    return taken !== undefined && taken.digest === digest && nowMs - taken.atMs <= withinMs;
   }
 
-  remember(client: string, packetId: number, digest: string, at: EpochMs): void {
+  remember(client: string, packetId: number, digest: string, atMs: number): void {
     let recent = this.clients.get(client);
     if (!recent) {
       recent = new Map();
@@ -44,7 +44,7 @@ export class RecentPublishes {
     }
     // A fresh insertion keeps the map in order of age.
     recent.delete(packetId);
-    recent.set(packetId, { digest, at });
+    recent.set(packetId, { digest, atMs });
     dropOldest(recent, MOST_PER_CLIENT);
   }
 

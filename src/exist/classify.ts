@@ -86,13 +86,18 @@ function readAnswer<T>(response: Response, status: 200 | 201 | 202, schema: z.Zo
     const place = issue && issue.path.length > 0 ? ` at ${issue.path.map(String).join('.')}` : '';
     return unknown(`the answer is not of Exist's form${place}: ${issue?.message ?? 'odd'}`);
   }
-  const serverTime = readDate(response.headers['date']);
+  const serverTime = timeOf(response.headers);
   return {
     kind: 'answered',
     status,
     body: parsed.data,
     ...(serverTime === undefined ? {} : { serverTime }),
   };
+}
+
+/** The server's time in an answer of its own; one that a cache kept is as old as it may be. */
+export function timeOf(headers: Readonly<Record<string, string>>): EpochMs | undefined {
+  return headers['age'] === undefined ? readDate(headers['date']) : undefined;
 }
 
 const optionalWords = z.string().min(1).optional().catch(undefined);

@@ -24,7 +24,7 @@ import {
   type TemplateAnswer,
   type WriteAnswer,
 } from './answers.ts';
-import { classify } from './classify.ts';
+import { classify, timeOf } from './classify.ts';
 import { exchange } from './exchange.ts';
 
 export interface ExistClientOptions {
@@ -86,6 +86,25 @@ export class ExistClient {
     this.base.hash = '';
     this.base.username = '';
     this.base.password = '';
+  }
+
+  /**
+   * What Exist's clock shows, from the head of whatever it answers. Asked without the token: that spends nothing of
+   * the user's budget. `undefined` where nobody answers, or a cache does.
+   */
+  async time(): Promise<EpochMs | undefined> {
+    const exchanged = await exchange({
+      url: new URL('accounts/profile/', this.base),
+      method: 'GET',
+      headers: {
+        'user-agent': this.options.userAgent,
+        accept: 'application/json',
+        'cache-control': 'no-cache',
+      },
+      timeoutMs: this.options.timeoutMs,
+      maxBodyBytes: this.options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+    });
+    return exchanged.kind === 'response' ? timeOf(exchanged.headers) : undefined;
   }
 
   profile(): Promise<Outcome<ProfileAnswer>> {

@@ -20,6 +20,8 @@ import { Undated } from './undated.ts';
 
 interface Entry<Parsed> {
   readonly message: Message;
+  /** Time and zone were known when it came. */
+  readonly isDated: boolean;
   readonly mark: DeliveryMark | undefined;
   readonly account: string | undefined;
   readonly dup: boolean;
@@ -57,11 +59,13 @@ export class Intake<Parsed> {
 
   /** Takes up what the last run left: marks of redeliveries, running timers, messages without a date. */
   start(): void {
-    for (const { mark, at } of this.parts.journal.recentDeliveries(RECENT_LINES)) {
-      this.recent.remember(mark.client, mark.packetId, mark.digest, at);
+    const { journal, clock } = this.parts;
+    for (const { mark, at } of journal.recentDeliveries(RECENT_LINES)) {
+      // Not known how long ago: as good as now.
+      const ageMs = at === undefined ? 0 : Math.max(0, clock.now() - at);
+      this.recent.remember(mark.client, mark.packetId, mark.digest, clock.monotonicMs() - ageMs);
     }
     this.undated.start();
-    this.timers.start();
     this.timeKnown();
   }
 
@@ -78,11 +82,16 @@ export class Intake<Parsed> {
     this.timers.arm();
   }
 
-  /** Time and zone may be known now: messages that waited for them are dated, timers run. */
+  /** Time and zone may be known now, or be others: messages that waited for them are dated, timers run. */
   timeKnown(): void {
     if (this.parts.zone() === undefined) return;
     this.undated.date();
     this.timers.arm();
+  }
+
+  /** The clock was wrong by so much since `from`: what the mappings remember of that time is set right. */
+  timeCorrected(byMs: number, from: EpochMs): void {
+    this.timers.correct(byMs, from);
   }
 
   /** Calls `done` once the publish is durable, or known to need no storing; with an error it was not taken. */
@@ -97,6 +106,7 @@ export class Intake<Parsed> {
     const extractions = this.interpreter.extract(payload, rules);
     const entry: Entry<Parsed> = {
       message,
+      isDated: this.parts.zone() !== undefined,
       mark: markOf(publish),
       account: publish.account,
       dup,
@@ -171,9 +181,10 @@ export class Intake<Parsed> {
             journal.count('duplicates');
             continue;
           }
-          if (entry.mark) remembered.push(this.remember(entry.mark, entry.message.receivedAt));
-          if (zone === undefined || this.undated.isWaiting) this.undated.keep(entry.message, entry.mark);
-          else isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
+          if (entry.mark) remembered.push(this.remember(entry.mark));
+          if (zone === undefined || !entry.isDated || this.undated.isWaiting) {
+            this.undated.keep(entry.message, entry.mark);
+          } else isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
         }
         return isContribution;
       });
@@ -188,16 +199,19 @@ export class Intake<Parsed> {
     this.timers.schedule(changed);
     for (const entry of group) entry.done(undefined, { duplicate: duplicates.has(entry) });
     if (contributed) this.parts.onContributions();
+    // What came just before the time was known waits alone.
+    if (this.parts.zone() !== undefined) this.undated.date();
   }
 
-  private isRedelivery({ mark, dup, message, redeliveredWithinMs }: Entry<Parsed>): boolean {
+  private isRedelivery({ mark, dup, redeliveredWithinMs }: Entry<Parsed>): boolean {
     if (!mark) return false;
     const { client, packetId, digest } = mark;
-    return this.recent.isRedelivery(client, packetId, dup, digest, message.receivedAt, redeliveredWithinMs);
+    const nowMs = this.parts.clock.monotonicMs();
+    return this.recent.isRedelivery(client, packetId, dup, digest, nowMs, redeliveredWithinMs);
   }
 
-  private remember(mark: DeliveryMark, at: EpochMs): DeliveryMark {
-    this.recent.remember(mark.client, mark.packetId, mark.digest, at);
+  private remember(mark: DeliveryMark): DeliveryMark {
+    this.recent.remember(mark.client, mark.packetId, mark.digest, this.parts.clock.monotonicMs());
     return mark;
   }
 }

@@ -40,13 +40,22 @@ export interface Journal {
   count(verdict: keyof Counters): void;
   state(mapping: string, topic: string): MappingState | undefined;
   putState(mapping: string, topic: string, state: MappingState, dueAt: EpochMs | undefined): void;
-  due(): { readonly mapping: string; readonly topic: string; readonly dueAt: EpochMs }[];
+  /** The states that want to be woken. */
+  due(): { readonly mapping: string; readonly topic: string }[];
+  storedStates(): Iterable<{
+    readonly mapping: string;
+    readonly topic: string;
+    readonly state: MappingState;
+  }>;
   isNewIdentity(mapping: string, topic: string, identity: string, now: EpochMs): boolean;
   add(entry: JournalEntry): void;
   addUndated(message: Omit<UndatedMessage, 'seq'>): void;
   undated(most: number): UndatedMessage[];
   removeUndated(seq: number): void;
-  recentDeliveries(most: number): { readonly mark: DeliveryMark; readonly at: EpochMs }[];
+  /** The boots of the undated messages, oldest first, and when in each the last one came. */
+  undatedBoots(): { readonly bootId: string; readonly lastMs: number }[];
+  /** `at`: `undefined` where the message has no date yet. */
+  recentDeliveries(most: number): { readonly mark: DeliveryMark; readonly at: EpochMs | undefined }[];
 }
 
 export interface Clock {
@@ -67,6 +76,8 @@ export interface IntakeParts<Parsed> {
   /** Something was added to a day. */
   readonly onContributions: () => void;
   readonly onRefused: (topic: string, reason: string, sample: string, account: string | undefined) => void;
+  /** Messages of a boot that never knew the time were dated as late as they can have come. */
+  readonly onEstimated: (messages: number) => void;
   /** A group was written. */
   readonly onStored: () => void;
   /** A group could not be written; its publishes are not acknowledged. */

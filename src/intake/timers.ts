@@ -1,7 +1,8 @@
 /**
  * Wakes the states that time alone moves: a hold that ends, a duration that runs, midnight.
  */
-import { tick } from '../core/mapping/engine.ts';
+import { dueAt, tick } from '../core/mapping/engine.ts';
+import { corrected } from '../core/mapping/mapping-state.ts';
 import type { EpochMs } from '../core/time.ts';
 import { stateId, type Changed, type Interpreter } from './interpreter.ts';
 import type { IntakeParts } from './ports.ts';
@@ -13,15 +14,13 @@ export class Timers<Parsed> {
   private readonly due = new Map<string, { mapping: string; topic: string; dueAt: EpochMs }>();
   private cancel: (() => void) | undefined;
   private wakesAt: EpochMs | undefined;
+  /** The zone whose midnights `due` knows. */
+  private zone: string | undefined;
 
   constructor(
     private readonly parts: IntakeParts<Parsed>,
     private readonly interpreter: Interpreter<Parsed>,
   ) {}
-
-  start(): void {
-    for (const entry of this.parts.journal.due()) this.due.set(stateId(entry.mapping, entry.topic), entry);
-  }
 
   stop(): void {
     this.set(undefined);
@@ -37,13 +36,46 @@ export class Timers<Parsed> {
     this.arm();
   }
 
-  /** Sets the one timer to the earliest state that is due. */
+  /** Sets the one timer to the earliest state that is due. Until time and zone are known, nothing is. */
   arm(): void {
+    const zone = this.parts.zone();
+    if (zone === undefined) return;
+    if (zone !== this.zone) this.take(zone);
     let earliest: EpochMs | undefined;
     for (const { mapping, dueAt } of this.due.values()) {
       if (this.interpreter.mapping(mapping) && (earliest === undefined || dueAt < earliest)) earliest = dueAt;
     }
     this.set(earliest);
+  }
+
+  /** The clock was wrong by so much since `from`: the instants that it told are moved. */
+  correct(byMs: number, from: EpochMs): void {
+    const { journal } = this.parts;
+    try {
+      journal.transact(() => {
+        for (const { mapping: key, topic, state } of journal.storedStates()) {
+          const mapping = this.interpreter.mapping(key);
+          const right = corrected(state, byMs, from);
+          if (mapping) journal.putState(key, topic, right, dueAt(mapping, right, this.zone ?? 'UTC'));
+        }
+      });
+    } catch (error) {
+      this.parts.onFault(error);
+    }
+    // All is looked at anew as soon as the time is known.
+    this.zone = undefined;
+  }
+
+  /** Midnights lie elsewhere in another zone. */
+  private take(zone: string): void {
+    const { journal } = this.parts;
+    this.zone = zone;
+    this.due.clear();
+    for (const { mapping: key, topic } of journal.due()) {
+      const mapping = this.interpreter.mapping(key);
+      const at = mapping && dueAt(mapping, journal.state(key, topic), zone);
+      if (at !== undefined) this.due.set(stateId(key, topic), { mapping: key, topic, dueAt: at });
+    }
   }
 
   private set(instant: EpochMs | undefined): void {

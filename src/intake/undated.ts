@@ -1,7 +1,8 @@
 /**
  * Messages taken before their time could be told: a Pi has no clock of its own, and no zone before it first spoke
  * with Exist. They are kept as they came, with the monotonic clock and the boot they came in, acknowledged, and
- * dated in their order once time and zone are known.
+ * dated in their order once time and zone are known. Those of a boot that never knew the time are dated as late as
+ * they can have come: as if each next boot had followed at once.
  */
 import type { DeliveryMark, UndatedMessage } from '../core/journal.ts';
 import type { Message } from '../core/reading.ts';
@@ -72,10 +73,14 @@ export class Undated<Parsed> {
 
   private async dateSome(messages: readonly UndatedMessage[]): Promise<void> {
     const { journal } = this.parts;
+    const bootedAt = this.boots();
     const read: ReadMessage<Parsed>[] = [];
+    let estimated = 0;
     for (const undated of messages) {
-      const { topic, payload, retain, replay, delivery } = undated;
-      const message: Message = { topic, payload, retain, replay, receivedAt: this.instantOf(undated) };
+      const { topic, payload, retain, replay, delivery, bootId, monotonicMs } = undated;
+      const receivedAt = Math.round((bootedAt.get(bootId) ?? 0) + monotonicMs) as EpochMs;
+      const message: Message = { topic, payload, retain, replay, receivedAt };
+      if (bootId !== this.parts.bootId) estimated += 1;
       const rules = this.interpreter.match(topic);
       read.push({
         message,
@@ -95,13 +100,20 @@ export class Undated<Parsed> {
       return isContribution;
     });
     this.onChanged(changed);
+    if (estimated > 0) this.parts.onEstimated(estimated);
     if (contributed) this.parts.onContributions();
   }
 
-  /** Of an earlier boot no more is known than that it was before this one. */
-  private instantOf({ bootId, monotonicMs }: UndatedMessage): EpochMs {
-    const { clock } = this.parts;
-    const bootedAt = clock.now() - clock.monotonicMs();
-    return Math.round(bootedAt + (bootId === this.parts.bootId ? monotonicMs : 0)) as EpochMs;
+  /** When each boot began: this one for certain, an earlier one at the latest. */
+  private boots(): Map<string, number> {
+    const { clock, bootId, journal } = this.parts;
+    let bootedAt = clock.now() - clock.monotonicMs();
+    const found = new Map([[bootId, bootedAt]]);
+    for (const { bootId: earlier, lastMs } of journal.undatedBoots().reverse()) {
+      if (found.has(earlier)) continue;
+      bootedAt -= lastMs;
+      found.set(earlier, bootedAt);
+    }
+    return found;
   }
 }

@@ -127,9 +127,15 @@ export class Journal {
     this.changedStates.set(stateId(mapping, topic), { mapping, topic, state, dueAt });
   }
 
-  /** The states that want to be woken, with their times. */
-  due(): { readonly mapping: string; readonly topic: string; readonly dueAt: EpochMs }[] {
-    return this.sql.readDue.all().map((row) => ({ ...row, dueAt: row.dueAt as EpochMs }));
+  /** The states that want to be woken. */
+  due(): { readonly mapping: string; readonly topic: string }[] {
+    return this.sql.readDue.all();
+  }
+
+  storedStates(): { readonly mapping: string; readonly topic: string; readonly state: MappingState }[] {
+    return this.sql.readStates
+      .all()
+      .map(({ mapping, topic, state }) => ({ mapping, topic, state: JSON.parse(state) as MappingState }));
   }
 
   /** Records an identity; `false` where it was seen before on that topic. */
@@ -196,15 +202,24 @@ export class Journal {
     return this.sql.countUndated.get()?.n ?? 0;
   }
 
-  /** The marks of publishes taken lately, oldest first, to know their redeliveries after a restart. */
-  recentDeliveries(most: number): { readonly mark: DeliveryMark; readonly at: EpochMs }[] {
-    return this.sql.readRecent
-      .all(most)
-      .reverse()
-      .flatMap((row) => {
-        const found = mark(row);
-        return found ? [{ mark: found, at: row.received_ms as EpochMs }] : [];
-      });
+  /** The boots of the undated messages, oldest first, and when in each the last one came. */
+  undatedBoots(): { readonly bootId: string; readonly lastMs: number }[] {
+    return this.sql.readBoots.all();
+  }
+
+  /**
+   * The marks of publishes taken lately, oldest first, to know their redeliveries after a restart. `at` is `undefined`
+   * where the message has no date yet.
+   */
+  recentDeliveries(most: number): { readonly mark: DeliveryMark; readonly at: EpochMs | undefined }[] {
+    const rows = [
+      ...this.sql.readRecent.all(most).reverse(),
+      ...this.sql.readUndatedMarks.all(most).reverse(),
+    ];
+    return rows.flatMap((row) => {
+      const found = mark(row);
+      return found ? [{ mark: found, at: (row.received_ms ?? undefined) as EpochMs | undefined }] : [];
+    });
   }
 
   /** The last refused readings, newest first. */
@@ -289,8 +304,11 @@ function prepare(db: Database.Database) {
        ON CONFLICT DO UPDATE SET state = excluded.state, due_ms = excluded.due_ms,
          changed_ms = coalesce(excluded.changed_ms, changed_ms)`,
     ),
-    readDue: db.prepare<[], { mapping: string; topic: string; dueAt: number }>(
-      'SELECT mapping, topic, due_ms AS dueAt FROM mapping_state WHERE due_ms IS NOT NULL',
+    readDue: db.prepare<[], { mapping: string; topic: string }>(
+      'SELECT mapping, topic FROM mapping_state WHERE due_ms IS NOT NULL',
+    ),
+    readStates: db.prepare<[], { mapping: string; topic: string; state: string }>(
+      'SELECT mapping, topic, state FROM mapping_state',
     ),
     addIdentity: db.prepare<[string, string, string, number]>(
       'INSERT OR IGNORE INTO identity (mapping, topic, identity, seen_ms) VALUES (?, ?, ?, ?)',
@@ -298,7 +316,7 @@ function prepare(db: Database.Database) {
     readIdentity: db.prepare<[string, string, string], { seen_ms: number }>(
       'SELECT seen_ms FROM identity WHERE mapping = ? AND topic = ? AND identity = ?',
     ),
-    readRecent: db.prepare<[number], MarkRow & { received_ms: number }>(
+    readRecent: db.prepare<[number], MarkRow & { received_ms: number | null }>(
       `SELECT client, packet_id, digest, received_ms FROM reading ORDER BY seq DESC LIMIT ?`,
     ),
     readRefused: db.prepare<[number], { at: number; topic: string; reason: string; payload: string }>(
@@ -312,6 +330,12 @@ function prepare(db: Database.Database) {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     readUndated: db.prepare<[number], UndatedRow>('SELECT * FROM undated ORDER BY seq LIMIT ?'),
+    readUndatedMarks: db.prepare<[number], MarkRow & { received_ms: number | null }>(
+      'SELECT client, packet_id, digest, NULL AS received_ms FROM undated ORDER BY seq DESC LIMIT ?',
+    ),
+    readBoots: db.prepare<[], { bootId: string; lastMs: number }>(
+      'SELECT boot_id AS bootId, max(monotonic_ms) AS lastMs FROM undated GROUP BY boot_id ORDER BY min(seq)',
+    ),
     removeUndated: db.prepare<[number]>('DELETE FROM undated WHERE seq = ?'),
     countUndated: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM undated'),
     // An attribute whose mapping changed its operation in the middle of a day goes on as the new kind.

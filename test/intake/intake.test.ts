@@ -57,6 +57,7 @@ function setup(
       parse: readPayload,
       onContributions: () => undefined,
       onRefused: () => undefined,
+      onEstimated: () => undefined,
       onStored: () => undefined,
       onFault: (error) => faults.push(error),
     },

@@ -230,6 +230,7 @@ function counting() {
       parse: readPayload,
       onContributions: () => undefined,
       onRefused: () => undefined,
+      onEstimated: () => undefined,
       onStored: () => undefined,
       onFault: (error) => {
         throw error;

@@ -89,6 +89,11 @@ function withinHour(minute: number, now: number): boolean {
   return minute <= now && now - minute <= MINUTES_AN_HOUR;
 }
 
+/** The calls made, on a clock that is to be set by so much. */
+export function spentMoved({ spent }: Account, byMs: number): Account['spent'] {
+  return spent.map(({ minute, calls }) => ({ minute: minute + Math.round(byMs / MINUTE_MS), calls }));
+}
+
 /** The earliest instant the next flush may begin, whatever has come in. */
 export function flushAllowedAt(account: Account, settings: Settings): EpochMs {
   return account.lastFlushAt === null ? (0 as EpochMs) : after(account.lastFlushAt, settings.flushEveryMs);

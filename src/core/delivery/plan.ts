@@ -50,7 +50,8 @@ function withinBudget(draft: Draft, reserve: number, request: Request): Plan {
 }
 
 function planProfile({ account, settings }: Draft): Request | undefined {
-  return settings.timezone === undefined && account.timezone === null ? { kind: 'profile' } : undefined;
+  const isAsked = settings.timezone === undefined && (account.timezone === null || account.zoneIsOld);
+  return isAsked ? { kind: 'profile' } : undefined;
 }
 
 function planOwnership(draft: Draft): Request | undefined {

@@ -53,6 +53,8 @@ export interface Account {
   nextAuditAt: EpochMs | null;
   /** The account's own zone, from its profile. */
   timezone: string | null;
+  /** People move: asked again with every audit. */
+  zoneIsOld: boolean;
   /** Answers to `increment` have carried dates: two days of one attribute may share a call. */
   datesEchoed: boolean;
   /** Page of the owned list to read next; `null` once it is read. */
@@ -185,6 +187,7 @@ export function newAccount(): Account {
     spent: [],
     nextAuditAt: null,
     timezone: null,
+    zoneIsOld: false,
     datesEchoed: false,
     ownedPage: 1,
   };

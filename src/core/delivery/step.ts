@@ -27,6 +27,7 @@
  */
 import { DAY_MS, addDays, localDate, type EpochMs, type LocalDate } from '../time.ts';
 import { depart, doubtAll, returnAll, takeRead, takeWrite } from './answers.ts';
+import { boundInstants, correctClock } from './correction.ts';
 import { Draft, type Decision } from './draft.ts';
 import type { Outcome } from './outcome.ts';
 import { takeOwned, takeOwnership } from './ownership.ts';
@@ -53,6 +54,8 @@ export type Event =
   | { readonly type: 'answered'; readonly callId: number; readonly outcome: Outcome<Answer> }
   /** The user decided about held items. */
   | { readonly type: 'settled'; readonly settlement: Settlement }
+  /** The clock was wrong by so much. */
+  | { readonly type: 'corrected'; readonly byMs: number }
   /** The token or the configuration changed: try again at once what was on hold. */
   | { readonly type: 'reloaded' };
 
@@ -62,8 +65,8 @@ export interface Circumstances {
   readonly now: EpochMs;
   /** In [0, 1). */
   readonly random: number;
-  /** The daemon is going down: outcomes are still taken, no call is begun. */
-  readonly isStopping?: boolean;
+  /** The daemon is going down, or does not know the time: outcomes are still taken, no call is begun. */
+  readonly beginsNothing?: boolean;
 }
 
 /**
@@ -87,10 +90,13 @@ export function step(state: DeliveryState, event: Event, circumstances: Circumst
       draft.account.hold = null;
       draft.account.pause = null;
       break;
+    case 'corrected':
+      correctClock(draft, event.byMs);
+      break;
     case 'wake':
       break;
   }
-  if (draft.account.call || circumstances.isStopping) return draft.decide(undefined, undefined);
+  if (draft.account.call || circumstances.beginsNothing) return draft.decide(undefined, undefined);
   tidy(draft);
   const { request, wakeAt } = plan(draft);
   if (request) begin(draft, request);
@@ -107,6 +113,7 @@ function begin(draft: Draft, request: Request): void {
 
 function start(draft: Draft): void {
   const { account, now } = draft;
+  boundInstants(draft);
   const cut = account.call;
   if (cut) {
     if (isWrite(cut.request)) doubtAll(draft, cut.request);
@@ -154,7 +161,11 @@ function finish(draft: Draft, call: CallInFlight, outcome: Outcome<Answer>): voi
 function take(draft: Draft, request: Request, answer: Answer): void {
   switch (answer.kind) {
     case 'profile':
+      if (draft.account.timezone !== null && draft.account.timezone !== answer.timezone) {
+        draft.note({ level: 'info', text: `the account's time zone is ${answer.timezone} now` });
+      }
       draft.account.timezone = answer.timezone;
+      draft.account.zoneIsOld = false;
       break;
     case 'owned':
       takeOwned(draft, answer);
@@ -205,6 +216,7 @@ function tidy(draft: Draft): void {
   const zone = settings.timezone ?? account.timezone ?? 'UTC';
   if (account.nextAuditAt !== null && account.nextAuditAt <= now) {
     account.nextAuditAt = nextAuditAt(now, zone, draft.random);
+    account.zoneIsOld = true;
     for (const { attribute, day, held, flight } of [...draft.keys()]) {
       const key = held || flight !== 'none' ? undefined : draft.key(attribute, day);
       if (key && isBased(key)) key.lookAt = now;

@@ -43,3 +43,27 @@ export interface DurationState {
   /** Thirds of a unit (1e-6 min) that are not yet counted: 0 to 2. A millisecond is 50 of them. */
   readonly thirds: number;
 }
+
+/**
+ * The state with every instant told at or after `from` moved: the clock that told them was wrong by so much. An
+ * interval keeps its order.
+ */
+export function corrected(state: MappingState, byMs: number, from: EpochMs): MappingState {
+  const moved = (at: EpochMs): EpochMs => (at < from ? at : at + byMs) as EpochMs;
+  switch (state.kind) {
+    case 'change':
+      return {
+        ...state,
+        ...(state.holdingSince !== undefined && { holdingSince: moved(state.holdingSince) }),
+        ...(state.countedAt !== undefined && { countedAt: moved(state.countedAt) }),
+      };
+    case 'seen':
+      return state.countedAt === undefined ? state : { ...state, countedAt: moved(state.countedAt) };
+    case 'rise':
+      return state;
+    case 'duration': {
+      const since = moved(state.since);
+      return { ...state, since, until: Math.max(since, moved(state.until)) as EpochMs };
+    }
+  }
+}

@@ -54,7 +54,7 @@ export function silence(reading: Reading, isFirst: boolean): string | undefined 
 
 /** Whether `at` lies within `debounce` of the last counted event. */
 export function isBounce(mapping: Mapping, countedAt: EpochMs | undefined, at: EpochMs): boolean {
-  return mapping.debounceMs > 0 && countedAt !== undefined && at - countedAt < mapping.debounceMs;
+  return mapping.debounceMs > 0 && countedAt !== undefined && Math.abs(at - countedAt) < mapping.debounceMs;
 }
 
 export const bounceReason = 'within `debounce` of the last counted event';
