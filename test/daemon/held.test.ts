@@ -1,16 +1,22 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { connectAsync } from 'mqtt';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { request } from 'undici';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { COMMAND, Daemon, eventually, writeConfig } from '../support/daemon.ts';
-import { temporaryFolder } from '../support/folder.ts';
+
+/** One for each test: they share a daemon, and what one settles is nothing to the others. */
+const ATTRIBUTES = ['listed', 'counted', 'retried', 'replaced', 'dropped', 'kept'] as const;
+type Name = (typeof ATTRIBUTES)[number];
 
 const YAML = `attributes:
-  opens: { label: opens, type: integer, mode: shared }
+${ATTRIBUTES.map((name) => `  ${name}: { label: ${name}, type: integer, mode: shared }`).join('\n')}
 mappings:
-  - { topic: door, attribute: opens, count: { each: any } }
+${ATTRIBUTES.map((name) => `  - { topic: door/${name}, attribute: ${name}, count: { each: any } }`).join('\n')}
 `;
 
 async function mqtt2exist(...args: string[]): Promise<{ code: number; text: string }> {
@@ -23,103 +29,118 @@ async function mqtt2exist(...args: string[]): Promise<{ code: number; text: stri
   }
 }
 
-/** A daemon with one item in conflict: its call was applied and lost, and somebody edited the day meanwhile. */
+/** A daemon with items in conflict: their call was applied and lost, and somebody edited the day meanwhile. */
 async function inConflict() {
-  const folder = temporaryFolder();
+  const folder = mkdtempSync(path.join(tmpdir(), 'mqtt2exist-'));
   const sandbox = new Sandbox({ timezone: 'UTC', callsPerHour: 100_000 });
   const { url: existUrl } = await sandbox.start();
-  const options = { folder, existUrl, yaml: YAML };
+  // It lingers until all are there, so that they go in one call.
+  const options = { folder, existUrl, yaml: YAML, flush: 'every: 100ms, linger: 300ms' };
   const daemon = await Daemon.start(options);
   const client = await connectAsync(daemon.brokerUrl, { protocolVersion: 4 });
-  onTestFinished(async () => {
+  const day = new Date().toISOString().slice(0, 10);
+  const valueOf = (name: Name): unknown =>
+    sandbox.state().attributes.find((attribute) => attribute.name === name)?.values[day];
+  const press = async (...names: readonly Name[]): Promise<void> => {
+    await Promise.all(names.map((name) => client.publishAsync(`door/${name}`, 'x', { qos: 1 })));
+  };
+  const stands = (value: number, ...names: readonly Name[]): Promise<unknown> =>
+    eventually(
+      () => Promise.resolve(names.map(valueOf)),
+      (values) => values.every((each) => each === value),
+    );
+  // The commands find the daemon by its configuration, which must name the port that was chosen.
+  const config = writeConfig({ ...options, web: new URL(daemon.webUrl).host });
+  await press(...ATTRIBUTES);
+  await stands(1, ...ATTRIBUTES);
+  const { text: listedBefore } = await mqtt2exist('held', '-c', config);
+  sandbox.faults([{ match: { path: 'increment' }, fault: 'apply-then-lose' }]);
+  await press(...ATTRIBUTES);
+  await stands(2, ...ATTRIBUTES);
+  for (const name of ATTRIBUTES) sandbox.edit(name, day, 40);
+  await eventually(
+    () => daemon.status(),
+    ({ queue }) => queue.conflict_items === ATTRIBUTES.length,
+  );
+  const held = async (name: Name): Promise<unknown> =>
+    (await daemon.status()).held.find(({ attribute }) => attribute === name);
+  const stop = async (): Promise<void> => {
     await client.endAsync(true);
     await daemon.kill();
     await sandbox.stop();
-  });
-  const day = new Date().toISOString().slice(0, 10);
-  const value = (): unknown => sandbox.state().attributes.find(({ name }) => name === 'opens')?.values[day];
-  await client.publishAsync('door', 'x', { qos: 1 });
-  await eventually(
-    () => Promise.resolve(value()),
-    (stands) => stands === 1,
-  );
-  sandbox.faults([{ match: { path: 'increment' }, fault: 'apply-then-lose' }]);
-  await client.publishAsync('door', 'x', { qos: 1 });
-  await eventually(
-    () => Promise.resolve(value()),
-    (stands) => stands === 2,
-  );
-  sandbox.edit('opens', day, 40);
-  await eventually(
-    () => daemon.status(),
-    ({ queue }) => queue.conflict_items === 1,
-  );
-  // The commands find the daemon by its configuration, which must name the port that was chosen.
-  const config = writeConfig({ ...options, web: new URL(daemon.webUrl).host });
-  return { daemon, client, config, day, value, folder };
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { daemon, client, config, day, folder, listedBefore, valueOf, press, stands, held, stop };
 }
+
+let all: Awaited<ReturnType<typeof inConflict>>;
+
+beforeAll(async () => {
+  all = await inConflict();
+});
+
+afterAll(() => all.stop());
 
 describe('an item in conflict', () => {
   test('is listed with its reason, and nothing of it is sent by itself', async () => {
-    const { config, day, value } = await inConflict();
+    const { config, day, valueOf, listedBefore } = all;
+    expect(listedBefore).toBe('nothing is held\n');
     const { code, text } = await mqtt2exist('held', '-c', config);
     expect(code).toBe(0);
-    expect(text).toContain(`opens ${day}  conflict`);
+    expect(text).toContain(`listed ${day}  conflict`);
     expect(text).toContain('Exist last showed 40');
-    expect(value()).toBe(40);
+    expect(valueOf('listed')).toBe(40);
   });
 
   test('counted by the user is not sent, and later counts go on from what stands there', async () => {
-    const { config, day, value, client, daemon } = await inConflict();
-    expect(await mqtt2exist('held', 'count', 'opens', day, '-c', config, '--yes')).toMatchObject({ code: 0 });
-    await client.publishAsync('door', 'x', { qos: 1 });
-    await eventually(
-      () => Promise.resolve(value()),
-      (stands) => stands === 41,
-    );
-    expect((await daemon.status()).held).toEqual([]);
+    const { config, day, press, stands, held } = all;
+    const ran = await mqtt2exist('held', 'count', 'counted', day, '-c', config, '--yes');
+    expect(ran).toMatchObject({ code: 0 });
+    await press('counted');
+    await stands(41, 'counted');
+    expect(await held('counted')).toBeUndefined();
   });
 
   test('retried by the user is sent again', async () => {
-    const { config, day, value } = await inConflict();
-    expect(await mqtt2exist('held', 'retry', 'opens', day, '-c', config)).toMatchObject({ code: 0 });
-    await eventually(
-      () => Promise.resolve(value()),
-      (stands) => stands === 41,
-    );
+    const { config, day, stands } = all;
+    expect(await mqtt2exist('held', 'retry', 'retried', day, '-c', config)).toMatchObject({ code: 0 });
+    await stands(41, 'retried');
   });
 
   test('set by the user makes the total what was said', async () => {
-    const { config, day, value } = await inConflict();
-    await mqtt2exist('held', 'set', 'opens', day, '2', '-c', config, '--yes');
-    await eventually(
-      () => Promise.resolve(value()),
-      (stands) => stands === 2,
-    );
+    const { config, day, stands } = all;
+    await mqtt2exist('held', 'set', 'replaced', day, '2', '-c', config, '--yes');
+    await stands(2, 'replaced');
   });
 
   test('is not dropped without a word of consent, and leaves a trace when it is', async () => {
-    const { config, day, value } = await inConflict();
-    expect(await mqtt2exist('held', 'drop', 'opens', day, '-c', config)).toMatchObject({ code: 64 });
-    expect(await mqtt2exist('held', 'drop', 'opens', day, '-c', config, '--yes')).toMatchObject({ code: 0 });
-    expect((await mqtt2exist('held', '-c', config)).text).toBe('nothing is held\n');
-    const { text } = await mqtt2exist('explain', 'opens', day, '-c', config);
+    const { config, day, valueOf, held } = all;
+    const drop = ['held', 'drop', 'dropped', day, '-c', config];
+    expect(await mqtt2exist(...drop)).toMatchObject({ code: 64 });
+    expect(await held('dropped')).toBeDefined();
+    expect(await mqtt2exist(...drop, '--yes')).toMatchObject({ code: 0 });
+    expect((await mqtt2exist('held', '-c', config)).text).not.toContain('dropped');
+    const { text } = await mqtt2exist('explain', 'dropped', day, '-c', config);
     expect(text).toContain('settled by the user (drop');
-    expect(value()).toBe(40);
+    expect(valueOf('dropped')).toBe(40);
   });
 
   test('cannot be settled by a page of another site', async () => {
-    const { daemon, day } = await inConflict();
-    const body = JSON.stringify({ attribute: 'opens', day, how: 'drop' });
-    const foreign = await fetch(`${daemon.webUrl}/api/held`, { method: 'POST', body });
-    expect(foreign.status).toBe(415);
-    expect((await daemon.status()).queue.conflict_items).toBe(1);
+    const { daemon, day, held } = all;
+    const body = JSON.stringify({ attribute: 'kept', day, how: 'drop' });
+    const foreign = await request(`${daemon.webUrl}/api/held`, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'text/plain;charset=UTF-8' },
+    });
+    expect(foreign.statusCode).toBe(415);
+    expect(await held('kept')).toBeDefined();
   });
 });
 
 describe('a backup', () => {
   test('is made beside the running daemon, and restored holds what was open instead of sending it twice', async () => {
-    const { config, daemon, folder, client } = await inConflict();
+    const { config, daemon, folder, client } = all;
     const file = path.join(folder, 'backup.db');
     expect(await mqtt2exist('backup', file, '-c', config)).toMatchObject({ code: 0 });
     expect(await mqtt2exist('restore', file, '-c', config)).toMatchObject({ code: 74 });
