@@ -40,7 +40,10 @@ const AGREES_WITHIN_MS = 60_000;
 /** An answer may have been on its way for long: only what differs by more is worth asking about. */
 const CONTRADICTS_MS = 120_000;
 const LOOK_EVERY_MS = 5_000;
-const ASK_EXIST_MS = { first: 10_000, most: 300_000 };
+/** Asking systemd starts a program: after the first minutes, and while the time is known, less often. */
+const SOON_LOOKS = 24;
+const LATER_EVERY_LOOKS = 6;
+const ASK_EXIST_MS = { first: 5_000, most: 300_000 };
 const CONTRADICTION_PAUSE_MS = 3_600_000;
 
 export class Timekeeper {
@@ -56,6 +59,8 @@ export class Timekeeper {
   private toldFrom = 0 as EpochMs;
   private steps = 0;
   private isLooking = false;
+  /** Since the time was last known or stepped. */
+  private looks = 0;
   private isStopped = false;
   private cancel: (() => void) | undefined;
   private existAsked = { at: -Infinity, everyMs: ASK_EXIST_MS.first };
@@ -117,8 +122,10 @@ export class Timekeeper {
 
   private stepped(stepMs: number): void {
     this.steps += 1;
+    this.looks = 0;
     if (!this.wasEverKnown) return;
-    this.offsetMs -= stepMs;
+    // The monotonic clock has fractions; instants are whole milliseconds.
+    this.offsetMs -= Math.round(stepMs);
     this.needsProof = true;
     this.existAsked = { at: -Infinity, everyMs: ASK_EXIST_MS.first };
     const seconds = Math.round(Math.abs(stepMs) / 1_000);
@@ -131,7 +138,10 @@ export class Timekeeper {
   private look(): void {
     if (this.isStopped) return;
     this.now();
-    if (this.trouble !== undefined || this.needsProof) void this.judge();
+    this.looks += 1;
+    const isSoon = this.trouble !== undefined && this.looks <= SOON_LOOKS;
+    const isUnclear = this.trouble !== undefined || this.needsProof;
+    if (isUnclear && (isSoon || this.looks % LATER_EVERY_LOOKS === 0)) void this.judge();
     this.cancel = this.parts.system.after(LOOK_EVERY_MS, () => {
       this.look();
     });

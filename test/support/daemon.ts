@@ -17,6 +17,8 @@ export interface DaemonOptions {
   /** YAML of `attributes` and `mappings`, and whatever else is to be set; `exist` and listeners are added. */
   readonly yaml: string;
   readonly existUrl: string;
+  /** Default: UTC. */
+  readonly timezone?: string;
   /** More of the section `exist`. */
   readonly exist?: string;
   readonly flush?: string;
@@ -145,11 +147,11 @@ export async function eventually<T>(
 
 export function writeConfig(options: DaemonOptions): string {
   const { folder, yaml, existUrl, exist = '', flush = 'every: 100ms, linger: 20ms' } = options;
-  const { listen = 'mqtt://127.0.0.1:0', broker = '', web = '127.0.0.1:0' } = options;
+  const { listen = 'mqtt://127.0.0.1:0', broker = '', web = '127.0.0.1:0', timezone = 'UTC' } = options;
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'mqtt2exist.yaml');
   const text = `data_dir: ./data
-timezone: UTC
+timezone: ${timezone}
 exist: { url: "${existUrl}", token: test-token, settle: 200ms, timeout: 2s, calls_per_hour: 100000${exist} }
 flush: { ${flush} }
 broker: ${listen === false ? 'false' : `{ listen: ["${listen}"]${broker} }`}
