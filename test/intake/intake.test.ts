@@ -41,23 +41,24 @@ function rule(operation: Operation, expressions: ExpressionSources = {}, filter 
 
 function setup(
   rules: readonly Rule<Payload>[],
-  options: { folder?: string; clock?: TestClock; zone?: () => string | undefined } = {},
+  options: { folder?: string; clock?: TestClock; zone?: () => string | undefined; bootId?: string } = {},
 ) {
   const folder = options.folder ?? temporaryFolder();
   const clock = options.clock ?? new TestClock('2026-11-24T12:00:00Z');
   const ledger = Ledger.open(folder);
   let packetId = 0;
   const faults: unknown[] = [];
+  const estimated: number[] = [];
   const intake = new Intake(
     {
       journal: ledger.journal,
       clock,
-      bootId: 'this-boot',
+      bootId: options.bootId ?? 'this-boot',
       zone: options.zone ?? (() => 'Europe/Berlin'),
       parse: readPayload,
       onContributions: () => undefined,
       onRefused: () => undefined,
-      onEstimated: () => undefined,
+      onEstimated: (messages) => estimated.push(messages),
       onStored: () => undefined,
       onFault: (error) => faults.push(error),
     },
@@ -75,6 +76,7 @@ function setup(
     ledger,
     intake,
     faults,
+    estimated,
     stop,
     total: (day = '2026-11-24') => {
       const key = ledger.delivery.key('opens', day as LocalDate);
@@ -351,5 +353,119 @@ describe('before time and zone are known', () => {
     expect(ledger.journal.undatedCount()).toBe(0);
     expect(total('2026-11-24')).toBe(2);
     expect(total('2026-11-25')).toBeUndefined();
+  });
+});
+
+describe('a machine that was started again and again without ever knowing the time', () => {
+  test('dates what it took as late as it can have come, in its order', async () => {
+    const folder = temporaryFolder();
+    const nowhere = (): undefined => undefined;
+    const presses: [string, number][] = [
+      ['first-boot', 40],
+      ['second-boot', 55],
+    ];
+    for (const [bootId, minutes] of presses) {
+      const clock = new TestClock('1970-01-01T00:01:00Z');
+      const { publish, stop } = setup([rule(DOOR_OPENS)], { folder, clock, bootId, zone: nowhere });
+      await publish('closed');
+      clock.advanceTo(`1970-01-01T00:${minutes}:00Z`);
+      await publish('open');
+      await stop();
+    }
+    // This boot began at 00:50 in Berlin: the second ran from 23:55 at the latest, where the first ended.
+    const clock = new TestClock('2026-11-24T23:51:00Z');
+    const { total, intake, estimated } = setup([rule(DOOR_OPENS)], { folder, clock, bootId: 'third-boot' });
+    intake.timeKnown();
+    await intake.stop();
+    expect(estimated).toEqual([4]);
+    expect([total('2026-11-24'), total('2026-11-25')]).toEqual([1, 1]);
+  });
+
+  test('knows their redeliveries', async () => {
+    const folder = temporaryFolder();
+    const clock = new TestClock('1970-01-01T00:01:00Z');
+    const nowhere = (): undefined => undefined;
+    const before = setup([rule(EACH)], { folder, clock, bootId: 'first-boot', zone: nowhere });
+    await before.publish('pressed', { packetId: 7 });
+    await before.stop();
+    const after = setup([rule(EACH)], { folder });
+    expect(await after.publish('pressed', { packetId: 7, dup: true })).toBe(true);
+    await after.intake.stop();
+    expect(after.total()).toBe(1);
+  });
+});
+
+describe('a clock that is set', () => {
+  test('from 1970 to now does not hide a redelivery', async () => {
+    const time: { zone?: string } = {};
+    const clock = new TestClock('1970-01-01T00:01:00Z');
+    const { publish, total, intake } = setup([rule(EACH)], { clock, zone: () => time.zone });
+    await publish('pressed', { packetId: 7 });
+    clock.set('2026-11-24T12:00:00Z');
+    time.zone = 'Europe/Berlin';
+    intake.timeKnown();
+    expect(await publish('pressed', { packetId: 7, dup: true })).toBe(true);
+    await intake.stop();
+    expect(total()).toBe(1);
+  });
+
+  test('back by a day takes a running duration with it: no minute is lost or counted twice', async () => {
+    const running: Operation = { kind: 'duration', while: { kind: 'oneOf', values: ['on'] } };
+    const { publish, total, clock, intake } = setup([rule(running)]);
+    const from = clock.now();
+    await publish('on');
+    clock.advanceTo('2026-11-24T12:30:00Z');
+    clock.set('2026-11-23T12:30:00Z');
+    intake.timeCorrected(-86_400_000, from);
+    intake.timeKnown();
+    clock.advanceTo('2026-11-23T13:00:00Z');
+    await publish('off');
+    expect(total('2026-11-24')).toBe(30);
+    expect(total('2026-11-23')).toBe(30);
+  });
+
+  test('forward by a day adds no day to a running duration', async () => {
+    const running: Operation = { kind: 'duration', while: { kind: 'oneOf', values: ['on'] } };
+    const { publish, total, clock, intake } = setup([rule(running)]);
+    const from = clock.now();
+    await publish('on');
+    clock.advanceTo('2026-11-24T12:30:00Z');
+    clock.set('2026-11-25T12:30:00Z');
+    intake.timeCorrected(86_400_000, from);
+    intake.timeKnown();
+    clock.advanceTo('2026-11-25T13:00:00Z');
+    await publish('off');
+    expect([total('2026-11-24'), total('2026-11-25')]).toEqual([30, 30]);
+  });
+
+  test('back by a day does not make debounce swallow the next day', async () => {
+    const debounced = rule(EACH);
+    const { publish, total, clock, intake } = setup([
+      { ...debounced, mapping: { ...debounced.mapping, debounceMs: 60_000 } },
+    ]);
+    const from = clock.now();
+    await publish('pressed');
+    clock.set('2026-11-23T12:00:00Z');
+    intake.timeCorrected(-86_400_000, from);
+    clock.advanceTo('2026-11-23T12:00:30Z');
+    await publish('pressed');
+    expect(total('2026-11-23')).toBeUndefined();
+    clock.advanceTo('2026-11-23T12:01:00Z');
+    await publish('pressed');
+    expect(total('2026-11-23')).toBe(1);
+  });
+});
+
+describe('the zone changes', () => {
+  test('and what lasts is split at the midnight of the new one', async () => {
+    let zone = 'Europe/Berlin';
+    const running: Operation = { kind: 'duration', while: { kind: 'oneOf', values: ['on'] } };
+    const { publish, total, clock, intake } = setup([rule(running)], { zone: () => zone });
+    await publish('on');
+    clock.advanceTo('2026-11-24T12:30:00Z');
+    zone = 'Pacific/Kiritimati';
+    intake.timeKnown();
+    clock.advanceTo('2026-11-24T13:00:00Z');
+    expect([total('2026-11-24'), total('2026-11-25')]).toEqual([30, 30]);
   });
 });

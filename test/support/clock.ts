@@ -9,7 +9,7 @@ interface Timer {
 export class TestClock {
   private timers: Timer[] = [];
   private time: EpochMs;
-  private readonly bootedAt: number;
+  private bootedAt: number;
 
   constructor(iso: string) {
     this.time = Date.parse(iso) as EpochMs;
@@ -30,6 +30,13 @@ export class TestClock {
     return () => {
       this.timers = this.timers.filter((other) => other !== timer);
     };
+  }
+
+  /** Somebody sets it: no time has passed. */
+  set(iso: string): void {
+    const before = this.time;
+    this.time = Date.parse(iso) as EpochMs;
+    this.bootedAt += this.time - before;
   }
 
   /** Moves on, firing what falls due in order, at its own instant. */
