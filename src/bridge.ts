@@ -150,6 +150,7 @@ export class Bridge {
           this.intake.timeKnown();
           this.narrator.exist(account);
         },
+        isPassing: (error) => error instanceof DatabaseError && error.problem === 'full',
         onFault: parts.onFatal,
       },
       settingsOf(config),

@@ -9,7 +9,10 @@ import type { Answer, Request } from './core/delivery/request.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
 import type { Account, DeliveryState, Settings } from './core/delivery/state.ts';
 import { step, type Event } from './core/delivery/step.ts';
-import type { EpochMs } from './core/time.ts';
+import { SECOND_MS, type EpochMs } from './core/time.ts';
+
+/** A full disk is tried again after this. */
+const STORE_RETRY_MS = 10 * SECOND_MS;
 
 export interface FlusherParts {
   readonly store: {
@@ -33,6 +36,8 @@ export interface FlusherParts {
   /** A call has come to its end, whichever. */
   readonly onFinished: (call: CallRecord) => void;
   readonly onDecision: (account: Account) => void;
+  /** Whether a store that failed will work again by itself: the disk is full. */
+  readonly isPassing: (error: unknown) => boolean;
   /** The store failed: the daemon cannot go on. */
   readonly onFault: (error: unknown) => void;
 }
@@ -45,6 +50,8 @@ export class Flusher {
   /** What the last run left has been taken up. */
   private hasBegun = false;
   private isOver = false;
+  /** What happened and is not decided upon yet: one, but while the store does not take anything. */
+  private readonly events: Event[] = [];
   private underWay: Promise<void> = Promise.resolve();
 
   constructor(
@@ -125,6 +132,19 @@ export class Flusher {
   }
 
   private dispatch(event: Event): void {
+    this.events.push(event);
+    this.decideAll();
+  }
+
+  private decideAll(): void {
+    for (let event = this.events[0]; event; event = this.events[0]) {
+      if (!this.decide(event)) return;
+      this.events.shift();
+    }
+  }
+
+  /** Whether the decision could be written. */
+  private decide(event: Event): boolean {
     this.cancelWake?.();
     this.cancelWake = undefined;
     this.wakesAt = undefined;
@@ -136,8 +156,9 @@ export class Flusher {
     try {
       decision = store.transact((state) => step(state, event, circumstances), now);
     } catch (error) {
-      this.parts.onFault(error);
-      return;
+      if (this.parts.isPassing(error)) this.decideLater(now);
+      else this.parts.onFault(error);
+      return false;
     }
     this.account = decision.account;
     if (decision.finished) this.parts.onFinished(decision.finished);
@@ -145,6 +166,17 @@ export class Flusher {
     this.parts.onDecision(decision.account);
     if (decision.call) this.underWay = this.call(decision.call);
     else if (decision.wakeAt !== undefined) this.wakeAt(decision.wakeAt);
+    return true;
+  }
+
+  /** What happened is kept in its order. Should the process end before it is written, its outcome is unknown. */
+  private decideLater(now: EpochMs): void {
+    if (!this.isStarted) return;
+    // Nothing that comes in between is due sooner.
+    this.wakesAt = now;
+    this.cancelWake = this.parts.clock.at((now + STORE_RETRY_MS) as EpochMs, () => {
+      this.decideAll();
+    });
   }
 
   private async call({ id, request }: NonNullable<Decision['call']>): Promise<void> {

@@ -1,0 +1,142 @@
+import { expect, onTestFinished, test } from 'vitest';
+import type { Outcome } from '../../src/core/delivery/outcome.ts';
+import type { Answer, Request } from '../../src/core/delivery/request.ts';
+import type { Settings } from '../../src/core/delivery/state.ts';
+import type { LocalDate } from '../../src/core/time.ts';
+import type { Units } from '../../src/core/units.ts';
+import { Flusher } from '../../src/flusher.ts';
+import { DatabaseError } from '../../src/ledger/database.ts';
+import { Ledger } from '../../src/ledger/ledger.ts';
+import { TestClock } from '../support/clock.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const SETTINGS: Settings = {
+  settleMs: 90_000,
+  callsPerHour: 300,
+  flushEveryMs: 300_000,
+  lingerMs: 2_000,
+  batch: 35,
+  timezone: 'UTC',
+};
+const DAY = '2026-11-24' as LocalDate;
+const units = (value: number): Units => (value * 1_000_000) as Units;
+
+/** A flusher on a real database whose disk a test can fill, and an Exist that answers when it is told to. */
+function setup() {
+  const folder = temporaryFolder();
+  const ledger = Ledger.open(folder);
+  const clock = new TestClock('2026-11-24T12:00:00Z');
+  const wanted = {
+    template: null,
+    label: 'water',
+    group: 'custom',
+    valueType: 'decimal',
+    wantedMode: null,
+  } as const;
+  ledger.delivery.want([{ name: 'water', ...wanted }]);
+  const contribution = { kind: 'sum', attribute: 'water', day: DAY, amount: units(3) } as const;
+  ledger.journal.transact(() =>
+    ledger.journal.add({
+      receivedAt: clock.now(),
+      topic: 'tap',
+      verdict: 'accepted',
+      delivery: undefined,
+      contributions: [contribution],
+      reason: undefined,
+      sample: undefined,
+    }),
+  );
+  const disk: { fault?: DatabaseError | undefined } = {};
+  const requests: Request[] = [];
+  let answer: ((body: Answer) => Promise<void>) | undefined;
+  const faults: unknown[] = [];
+  const flusher = new Flusher(
+    {
+      store: {
+        transact: (decide, now) => {
+          if (disk.fault) throw disk.fault;
+          return ledger.delivery.transact(decide, now);
+        },
+        account: () => ledger.delivery.account(),
+      },
+      exist: {
+        call: (request) => {
+          requests.push(request);
+          return new Promise<Outcome<Answer>>((resolve) => {
+            answer = async (body) => {
+              resolve({ kind: 'answered', status: 200, body });
+              await new Promise((next) => setImmediate(next));
+            };
+          });
+        },
+      },
+      clock,
+      random: () => 0.5,
+      isTimeKnown: () => true,
+      isPassing: (error) => error instanceof DatabaseError && error.problem === 'full',
+      onNote: () => undefined,
+      onFinished: () => undefined,
+      onDecision: () => undefined,
+      onFault: (error) => faults.push(error),
+    },
+    SETTINGS,
+  );
+  onTestFinished(() => {
+    ledger.close();
+  });
+  return {
+    flusher,
+    clock,
+    disk,
+    requests,
+    faults,
+    answer: (body: Answer) => answer?.(body) ?? Promise.resolve(),
+    last: () => requests.at(-1),
+    booked: () => {
+      const key = ledger.delivery.key('water', DAY);
+      return key?.kind === 'sum' ? key.ours / 1_000_000 : undefined;
+    },
+  };
+}
+
+async function untilSending(world: ReturnType<typeof setup>): Promise<void> {
+  const { flusher, clock, answer, last } = world;
+  flusher.start();
+  const seen = {
+    name: 'water',
+    label: 'water',
+    template: null,
+    valueType: 'decimal',
+    manual: false,
+  } as const;
+  await answer({ kind: 'owned', attributes: [seen], nextPage: null });
+  clock.advanceTo('2026-11-24T12:00:02Z');
+  await answer({ kind: 'read', values: new Map([['water', new Map([[DAY, null]])]]) });
+  expect(last()).toMatchObject({ kind: 'increment' });
+}
+
+test('an answer that meets a full disk is written when there is space again, and its call is not made twice', async () => {
+  const world = setup();
+  await untilSending(world);
+  world.disk.fault = new DatabaseError('full', 'db', 'the disk is full', 'free some space');
+  const success = [{ name: 'water', day: DAY, current: units(3) }];
+  await world.answer({ kind: 'written', success, failed: [] });
+  expect(world.booked()).toBe(0);
+  // Whatever else happens meanwhile waits behind it.
+  world.flusher.contributed();
+  world.flusher.timeKnown();
+  world.clock.advanceTo('2026-11-24T12:05:00Z');
+  world.disk.fault = undefined;
+  world.clock.advanceTo('2026-11-24T12:05:20Z');
+  expect(world.booked()).toBe(3);
+  expect(world.faults).toEqual([]);
+  expect(world.requests.filter(({ kind }) => kind === 'increment')).toHaveLength(1);
+});
+
+test('a store that fails for good ends the delivery', () => {
+  const world = setup();
+  world.disk.fault = new DatabaseError('io', 'db', 'the disk fails', 'look at it');
+  world.flusher.start();
+  expect(world.faults).toEqual([world.disk.fault]);
+  expect(world.requests).toEqual([]);
+});
