@@ -3,14 +3,16 @@
  *
  * MQTT's own marks are all there is where the payload carries no identity: a redelivery has the DUP flag, the
  * packet id and the content of the first copy [MQTT-3.3.1-1, MQTT-4.4.0-1]. A publish without DUP is always new,
- * since packet ids are used again. Bounded: the last 256 of a client, 2,000 clients, and 10 minutes where a device
- * chose the packet id: after a restart it begins anew with the same ids. A broker keeps its ids as long as its
- * session, however long that is, and the session is part of the client's name here.
+ * since packet ids are used again. Bounded: 2,000 clients; the last 256 and 10 minutes where a device chose the
+ * packet id: after a restart it begins anew with the same ids. A broker keeps its ids as long as its session, however
+ * long that is, and may have all of them under way; the session is part of the client's name here.
  */
 import { MINUTE_MS } from './time.ts';
 
 const MOST_CLIENTS = 2_000;
 const MOST_PER_CLIENT = 256;
+/** Packet ids are 16 bits, 0 is none [MQTT-2.3.1-1]. */
+export const ALL_PACKET_IDS = 65_535;
 export const REDELIVERY_WINDOW_MS = 10 * MINUTE_MS;
 
 interface Taken {
@@ -35,7 +37,14 @@ export class RecentPublishes {
     return taken !== undefined && taken.digest === digest && nowMs - taken.atMs <= withinMs;
   }
 
-  remember(client: string, packetId: number, digest: string, atMs: number): void {
+  /** @param most how many of the client are remembered */
+  remember(
+    client: string,
+    packetId: number,
+    digest: string,
+    atMs: number,
+    most: number = MOST_PER_CLIENT,
+  ): void {
     let recent = this.clients.get(client);
     if (!recent) {
       recent = new Map();
@@ -45,7 +54,7 @@ export class RecentPublishes {
     // A fresh insertion keeps the map in order of age.
     recent.delete(packetId);
     recent.set(packetId, { digest, atMs });
-    dropOldest(recent, MOST_PER_CLIENT);
+    dropOldest(recent, most);
   }
 
   /** The exchange is over, or the publish was not taken after all. */

@@ -11,7 +11,7 @@
 import { hash } from 'node:crypto';
 import type { DeliveryMark } from '../core/journal.ts';
 import type { Extraction, Message } from '../core/reading.ts';
-import { RecentPublishes } from '../core/redelivery.ts';
+import { ALL_PACKET_IDS, RecentPublishes } from '../core/redelivery.ts';
 import type { EpochMs } from '../core/time.ts';
 import { Interpreter, type Changed, type ReadMessage } from './interpreter.ts';
 import type { IntakeParts, Publish, Rule, Taken } from './ports.ts';
@@ -34,8 +34,8 @@ interface Entry<Parsed> {
 
 /** A transaction takes no more than this many readings; the rest is the next group. */
 const MOST_PER_GROUP = 5_000;
-/** Journal lines that are searched at the start for marks of redeliveries. */
-const RECENT_LINES = 20_000;
+/** Marks of redeliveries that are taken up at the start: a broker may have so many messages under way. */
+const RECENT_MARKS = ALL_PACKET_IDS;
 
 export class Intake<Parsed> {
   private queue: Entry<Parsed>[] = [];
@@ -60,10 +60,11 @@ export class Intake<Parsed> {
   /** Takes up what the last run left: marks of redeliveries, running timers, messages without a date. */
   start(): void {
     const { journal, clock } = this.parts;
-    for (const { mark, at } of journal.recentDeliveries(RECENT_LINES)) {
+    for (const { mark, at } of journal.recentDeliveries(RECENT_MARKS)) {
       // Not known how long ago: as good as now.
       const ageMs = at === undefined ? 0 : Math.max(0, clock.now() - at);
-      this.recent.remember(mark.client, mark.packetId, mark.digest, clock.monotonicMs() - ageMs);
+      const atMs = clock.monotonicMs() - ageMs;
+      this.recent.remember(mark.client, mark.packetId, mark.digest, atMs, RECENT_MARKS);
     }
     this.undated.start();
     this.timeKnown();
@@ -181,7 +182,7 @@ export class Intake<Parsed> {
             journal.count('duplicates');
             continue;
           }
-          if (entry.mark) remembered.push(this.remember(entry.mark));
+          if (entry.mark) remembered.push(this.remember(entry.mark, entry.redeliveredWithinMs));
           if (zone === undefined || !entry.isDated || this.undated.isWaiting) {
             this.undated.keep(entry.message, entry.mark);
           } else isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
@@ -210,8 +211,9 @@ export class Intake<Parsed> {
     return this.recent.isRedelivery(client, packetId, dup, digest, nowMs, redeliveredWithinMs);
   }
 
-  private remember(mark: DeliveryMark): DeliveryMark {
-    this.recent.remember(mark.client, mark.packetId, mark.digest, this.parts.clock.monotonicMs());
+  private remember(mark: DeliveryMark, redeliveredWithinMs: number | undefined): DeliveryMark {
+    const most = redeliveredWithinMs === undefined ? undefined : ALL_PACKET_IDS;
+    this.recent.remember(mark.client, mark.packetId, mark.digest, this.parts.clock.monotonicMs(), most);
     return mark;
   }
 }

@@ -317,7 +317,7 @@ function prepare(db: Database.Database) {
       'SELECT seen_ms FROM identity WHERE mapping = ? AND topic = ? AND identity = ?',
     ),
     readRecent: db.prepare<[number], MarkRow & { received_ms: number | null }>(
-      `SELECT client, packet_id, digest, received_ms FROM reading ORDER BY seq DESC LIMIT ?`,
+      `SELECT client, packet_id, digest, received_ms FROM reading WHERE client IS NOT NULL ORDER BY seq DESC LIMIT ?`,
     ),
     readRefused: db.prepare<[number], { at: number; topic: string; reason: string; payload: string }>(
       `SELECT received_ms AS at, topic, coalesce(reason, '') AS reason, coalesce(sample, '') AS payload

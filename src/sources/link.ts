@@ -11,6 +11,9 @@
  *   message. So a client lives for one connection only; the next one is a new client, and late calls go nowhere.
  * - It knows nothing of a QoS 2 exchange of an earlier client: the repeated PUBLISH comes with DUP and is
  *   known by its mark, the PUBREL is answered.
+ * - Where a Receive Maximum is set and the broker sends more, it hangs up. Mosquitto 2.0.11 does send more when a
+ *   session is resumed, every time again: nothing would get through. So none is set: at most 65,535 messages can be
+ *   under way, what is not read yet waits in the socket, and brokers have bounds of their own.
  * - Errors of a websocket's handshake are swallowed; they are listened for on the stream.
  */
 import { Store, connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
@@ -43,8 +46,6 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const CLOSE_PATIENCE_MS = 1_000;
 /** How long the broker keeps session and queue for us. */
 const SESSION_EXPIRY_S = 30 * 86_400;
-/** Messages that the broker may send before the first is acknowledged. */
-const RECEIVE_MAXIMUM = 100;
 /** With MQTT 5 the broker leaves larger ones out. */
 const MOST_PACKET_BYTES = 1_048_576;
 /** Messages of QoS 0 that wait to be stored; above it, the connection is no longer read from. */
@@ -188,7 +189,6 @@ export class Link {
       ...(version === 5 && {
         properties: {
           sessionExpiryInterval: SESSION_EXPIRY_S,
-          receiveMaximum: RECEIVE_MAXIMUM,
           maximumPacketSize: MOST_PACKET_BYTES,
         },
       }),
