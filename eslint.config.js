@@ -25,7 +25,9 @@ const ABOVE = [
   'main.ts',
   'narrator.ts',
   'overview.ts',
+  'playground.ts',
   'settings.ts',
+  'upkeep.ts',
   'cli',
 ];
 
@@ -88,7 +90,7 @@ export default defineConfig(
     },
   })),
   {
-    files: ['src/flusher.ts', 'src/narrator.ts', 'src/overview.ts'],
+    files: ['src/flusher.ts', 'src/narrator.ts', 'src/overview.ts', 'src/upkeep.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

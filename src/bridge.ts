@@ -12,8 +12,7 @@ import { isWrite } from './core/delivery/request.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
-import { HOUR_MS, SECOND_MS } from './core/time.ts';
-import type { FridgeDoor } from './demo/fridge-door.ts';
+import { SECOND_MS } from './core/time.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
 import { Flusher } from './flusher.ts';
@@ -23,8 +22,9 @@ import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Narrator, type Log } from './narrator.ts';
 import { metricsOf, overview } from './overview.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
+import { Playground } from './playground.ts';
 import { accountSettings, restartKeys, rulesOf, settingsOf, wantedAttributes } from './settings.ts';
+import { Upkeep } from './upkeep.ts';
 import { Web } from './web/web.ts';
 
 export interface BridgeParts {
@@ -52,9 +52,9 @@ export class Bridge {
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
   private readonly connections: Connections;
+  private readonly playground: Playground;
+  private readonly upkeep: Upkeep;
   private readonly web: Web | undefined;
-  private sandbox: Sandbox | undefined;
-  private door: FridgeDoor | undefined;
   private exist: { readonly client: ExistClient; readonly calls: DeliveryCalls } | undefined;
   private existUrl: string;
   private listening: readonly string[] = [];
@@ -62,7 +62,6 @@ export class Bridge {
   private readyMs = 0;
   /** What was wrong with the database at the start. */
   private readonly damage: string[] = [];
-  private readonly cancels = new Set<() => void>();
   private isStopping = false;
 
   /**
@@ -175,6 +174,13 @@ export class Bridge {
       log,
       now: () => clock.now(),
     });
+    this.playground = new Playground(config, log);
+    this.upkeep = new Upkeep({
+      prune: (now) => this.ledger.retention.prune(now),
+      now: () => (clock.problem === undefined ? clock.now() : undefined),
+      after: (delayMs, task) => clock.after(delayMs, task),
+      log,
+    });
     this.web = config.web === false ? undefined : this.makeWeb(config.web);
   }
 
@@ -192,7 +198,7 @@ export class Bridge {
   /** Resolves when the broker listens. Rejects with a `ListenError` where a port is taken. */
   async start(): Promise<void> {
     const { config } = this;
-    if (config.exist.url === 'sandbox') this.existUrl = await this.startSandbox();
+    this.existUrl = await this.playground.startExist();
     const client = new ExistClient({
       url: this.existUrl,
       token: () => this.config.exist.token ?? 'sandbox',
@@ -209,17 +215,17 @@ export class Bridge {
     this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
     this.flusher.start();
-    this.tidyUp();
-    await this.startDemo();
+    this.upkeep.start();
+    await this.playground.startDoor(this.listening[0], (publish) => this.accounts.openOwn(publish));
   }
 
   /** Idempotent. What was acknowledged is on disk; a call without an answer is read back at the next start. */
   async stop(): Promise<void> {
     if (this.isStopping) return;
     this.isStopping = true;
-    for (const cancel of this.cancels) cancel();
     this.time.stop();
-    await this.door?.stop();
+    this.upkeep.stop();
+    await this.playground.stopDoor();
     this.announce('availability', 'offline');
     await this.connections.stop();
     await this.broker?.stop();
@@ -227,7 +233,7 @@ export class Bridge {
     await this.intake.stop();
     await this.flusher.stop(STOP_PATIENCE_MS);
     await this.web?.stop();
-    await this.sandbox?.stop();
+    await this.playground.stopExist();
     this.ledger.close();
   }
 
@@ -364,56 +370,6 @@ export class Bridge {
     } else {
       this.narrator.unstored(error);
     }
-  }
-
-  /** Forgets what is too old, a little at a time. */
-  private tidyUp(): void {
-    let isDone = true;
-    if (this.time.problem === undefined) {
-      try {
-        ({ isDone } = this.ledger.retention.prune(this.time.now()));
-      } catch (error) {
-        this.log('warn', 'old history cannot be forgotten', { error: String(error) });
-      }
-    }
-    this.later(isDone ? HOUR_MS : SECOND_MS, () => {
-      this.tidyUp();
-    });
-  }
-
-  private later(delayMs: number, task: () => void): void {
-    const cancel = this.time.after(delayMs, () => {
-      this.cancels.delete(cancel);
-      task();
-    });
-    this.cancels.add(cancel);
-  }
-
-  private async startSandbox(): Promise<string> {
-    const { dataDir, exist } = this.config;
-    const { Sandbox } = await import('./sandbox/sandbox.ts');
-    this.sandbox = new Sandbox({ file: path.join(dataDir, 'sandbox.json'), port: exist.sandboxPort });
-    const { url } = await this.sandbox.start();
-    return url;
-  }
-
-  private async startDemo(): Promise<void> {
-    const door = this.config.demo;
-    const [url] = this.listening;
-    if (!door || url === undefined) return;
-    // An MQTT client is 20 MB that only the demo needs.
-    const { FridgeDoor } = await import('./demo/fridge-door.ts');
-    this.door = new FridgeDoor({
-      url,
-      ...(await this.accounts.openOwn([door.topic])),
-      topic: door.topic,
-      everyMs: door.everyMs,
-      random: Math.random,
-      onFault: (error) => {
-        this.log('warn', 'the simulated fridge door has lost the broker', { error: String(error) });
-      },
-    });
-    await this.door.start();
   }
 }
 
