@@ -15,16 +15,7 @@ import { TEMPLATES } from '../core/templates.ts';
 import { connectionFindings } from './connections.ts';
 import { operationsIn } from './mapping.ts';
 import type { OperationName } from './operations.ts';
-import { nearest, type Path } from './problem.ts';
-
-export interface Finding {
-  readonly path: Path;
-  readonly message: string;
-  readonly hint?: string;
-  /** In the text at `path`, in characters. */
-  readonly index?: number;
-  readonly isMissing?: true;
-}
+import { nearest, type Path, type Finding } from './problem.ts';
 
 /** Compiles an expression; what is wrong with it, or `undefined`. */
 export type CheckExpression = (

@@ -2,7 +2,7 @@
  * Existing brokers to take readings from: `connections`.
  */
 import * as z from 'zod';
-import type { Finding } from './checks.ts';
+import type { Finding } from './problem.ts';
 import { duration, filePath, section, text, wrong } from './kinds.ts';
 import { isLoopback } from './listen.ts';
 

@@ -29,6 +29,15 @@ export function pathText(path: Path): string {
     .join('');
 }
 
+export interface Finding {
+  readonly path: Path;
+  readonly message: string;
+  readonly hint?: string;
+  /** In the text at `path`, in characters. */
+  readonly index?: number;
+  readonly isMissing?: true;
+}
+
 /** The one of `names` that `word` was most likely meant to be, or `undefined` where none is near. */
 export function nearest(word: string, names: Iterable<string>): string | undefined {
   if (word.length > 64) return undefined;

@@ -3,7 +3,7 @@
  */
 import * as z from 'zod';
 import { grantProblem } from '../core/rights.ts';
-import type { Finding } from './checks.ts';
+import type { Finding } from './problem.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { filePath, section, text } from './kinds.ts';
 import { isOpen } from './listen.ts';

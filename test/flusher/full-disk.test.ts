@@ -1,25 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { Outcome } from '../../src/core/delivery/outcome.ts';
 import type { Answer, Request } from '../../src/core/delivery/request.ts';
-import type { Settings } from '../../src/core/delivery/state.ts';
-import type { LocalDate } from '../../src/core/time.ts';
-import type { Units } from '../../src/core/units.ts';
 import { Flusher } from '../../src/flusher.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import { SETTINGS, TODAY as DAY, units } from '../core/delivery/bench.ts';
 import { TestClock } from '../support/clock.ts';
 import { temporaryFolder } from '../support/folder.ts';
-
-const SETTINGS: Settings = {
-  settleMs: 90_000,
-  callsPerHour: 300,
-  flushEveryMs: 300_000,
-  lingerMs: 2_000,
-  batch: 35,
-  timezone: 'UTC',
-};
-const DAY = '2026-11-24' as LocalDate;
-const units = (value: number): Units => (value * 1_000_000) as Units;
 
 /** A flusher on a real database whose disk a test can fill, and an Exist that answers when it is told to. */
 function setup() {
