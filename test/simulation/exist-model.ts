@@ -40,6 +40,8 @@ export class ExistModel {
     private readonly echoesDates: boolean,
     /** What stood there before us. */
     before: ReadonlyMap<string, Units>,
+    /** No request is applied later than this after it was sent. */
+    private readonly latestMs = Infinity,
   ) {
     this.values = new Map(before);
     this.stale = before;
@@ -155,7 +157,7 @@ export class ExistModel {
     const delayMs = this.random.chance(0.8)
       ? this.random.whole(1, 300) * 1_000
       : this.random.whole(1, 600) * 60_000;
-    return (now + delayMs) as EpochMs;
+    return (now + Math.min(delayMs, this.latestMs)) as EpochMs;
   }
 
   private applied(

@@ -33,7 +33,8 @@ const SETTINGS: Settings = {
 };
 
 /** What a defect would look like; each one must be caught. */
-export type Mutant = 'no-write-ahead' | 'no-judge' | 'no-audit' | 'blind-retry';
+export type Mutant =
+  'no-write-ahead' | 'no-settle' | 'no-judge' | 'no-audit' | 'blind-retry' | 'two-dates-of-one-name';
 
 export interface Verdict {
   readonly seed: number;
@@ -41,14 +42,28 @@ export interface Verdict {
   readonly deviations: readonly string[];
   readonly calls: number;
   readonly held: number;
+  /** What the devices, the network and the power did, in its order. */
+  readonly story: readonly Incident[];
+}
+
+/** One thing that happened; another run can be confined to some of them by name. */
+export interface Incident {
+  readonly name: string;
+  readonly text: string;
 }
 
 export interface Scenario {
   readonly seed: number;
   readonly mode: Mode;
   readonly mutant?: Mutant;
-  /** Faults that may occur; all by default. */
+  /** Faults that may occur; all by default. Where there are none, the power does not go either. */
   readonly faults?: readonly Fault[];
+  /** The latest that a request is applied after it was sent; without a bound by default. */
+  readonly latestMs?: number;
+  /** Nothing may deviate or be held, be it reported or not. */
+  readonly isExact?: boolean;
+  /** Names of the incidents that may happen; all by default. */
+  readonly only?: ReadonlySet<string>;
 }
 
 export function live(scenario: Scenario): Verdict {
@@ -71,10 +86,18 @@ class History {
   private isHealed = false;
   private readonly faults: readonly [Fault, ...Fault[]];
   private readonly faultRate: number;
+  /** Of the delivery's own; what is left out of a history must not change the rest of it. */
+  private readonly jitter: Random;
+  /** Items whose outcome was unknown. */
+  private readonly doubted = new Set<string>();
+  private readonly settings: Settings;
+  private readonly story: Incident[] = [];
 
   constructor(private readonly scenario: Scenario) {
     this.random = new Random(scenario.seed);
-    this.faultRate = this.random.pick([0.05, 0.2, 0.5]);
+    this.settings = scenario.mutant === 'no-settle' ? { ...SETTINGS, settleMs: 0 } : SETTINGS;
+    this.jitter = new Random(scenario.seed + 1_000_003);
+    this.faultRate = scenario.faults?.length === 0 ? 0 : this.random.pick([0.05, 0.2, 0.5]);
     const [first = 'lost', ...others] = scenario.faults ?? FAULTS;
     this.faults = [first, ...others];
     for (const name of ['fridge', 'water', 'coffee'].slice(0, this.random.whole(1, 3))) {
@@ -86,7 +109,13 @@ class History {
       const before = (this.random.whole(1, 50) * 1_000_000) as Units;
       this.stoodBefore.set(key, before);
     }
-    this.exist = new ExistModel(this.random, this.random.chance(0.5), this.stoodBefore);
+    const echoesDates = this.random.chance(0.5);
+    this.exist = new ExistModel(
+      new Random(scenario.seed + 2_000_003),
+      echoesDates,
+      this.stoodBefore,
+      scenario.latestMs,
+    );
   }
 
   run(): Verdict {
@@ -94,9 +123,12 @@ class History {
     const events = this.random.whole(4, 14);
     for (let done = 0; done < events; done += 1) {
       this.passUntil((this.now + this.pause()) as EpochMs);
-      this.contribute();
-      if (this.scenario.mode === 'shared' && this.random.chance(0.15)) this.editByHand();
-      if (this.random.chance(0.1)) this.dispatch({ type: 'started' });
+      this.contribute(done);
+      const { mode, isExact } = this.scenario;
+      if (mode === 'shared' && this.random.chance(0.15) && isExact !== true) this.editByHand(done);
+      if (this.random.chance(0.1) && this.happens(`restart ${done}`, 'the daemon starts again')) {
+        this.dispatch({ type: 'started' });
+      }
     }
     this.isHealed = true;
     // Late requests, settling, repairs, and the audits of two nights after the last day.
@@ -108,11 +140,19 @@ class History {
     return this.random.pick([500, 3_000, 60_000, 400_000, HOUR_MS, 9 * HOUR_MS]) * this.random.whole(1, 3);
   }
 
-  private contribute(): void {
+  /** Tells the story; `false` where this is to be left out. */
+  private happens(name: string, text: string): boolean {
+    if (this.scenario.only && !this.scenario.only.has(name)) return false;
+    this.story.push({ name, text: `${new Date(this.now).toISOString()}  ${text}` });
+    return true;
+  }
+
+  private contribute(event: number): void {
     const names = [...this.attributes.keys()];
     const name = names[this.random.whole(0, names.length - 1)] ?? '';
     const day = localDate((this.now - (this.random.chance(0.2) ? DAY_MS : 0)) as EpochMs, 'UTC');
     const amount = this.random.pick([1, 1, 1, 2, 3, 0.25]) * 1_000_000;
+    if (!this.happens(`reading ${event}`, `${name} +${amount / 1_000_000} on ${day}`)) return;
     const id = keyOf(name, day);
     this.did.set(id, (this.did.get(id) ?? 0) + amount);
     const key = this.keys.get(id);
@@ -130,11 +170,12 @@ class History {
     if (this.wakeAt === undefined || flushAt < this.wakeAt) this.wakeAt = flushAt as EpochMs;
   }
 
-  private editByHand(): void {
+  private editByHand(event: number): void {
     const ids = [...this.keys.keys()];
     const id = ids[this.random.whole(0, ids.length - 1)];
     if (id === undefined) return;
     const amount = this.random.whole(5, 9) * 1_000_000 + 123;
+    if (!this.happens(`edit ${event}`, `somebody adds ${amount / 1_000_000} to ${id}`)) return;
     this.edited.set(id, (this.edited.get(id) ?? 0) + amount);
     this.exist.values.set(id, ((this.exist.values.get(id) ?? 0) + amount) as Units);
   }
@@ -154,9 +195,9 @@ class History {
     while (event) {
       this.exist.advance(this.now);
       const decision: Decision = step(this.state(), event, {
-        settings: SETTINGS,
+        settings: this.settings,
         now: this.now,
-        random: this.random.next(),
+        random: this.jitter.next(),
       });
       event = this.carryOut(decision);
     }
@@ -169,11 +210,14 @@ class History {
 
   private save(decision: Decision): void {
     const { mutant } = this.scenario;
-    this.account = mutant === 'no-audit' ? { ...decision.account, nextAuditAt: null } : decision.account;
+    this.account = { ...decision.account };
+    if (mutant === 'no-audit') this.account.nextAuditAt = null;
+    if (mutant === 'two-dates-of-one-name') this.account.datesEchoed = true;
     for (const changed of decision.attributes) this.attributes.set(changed.name, changed);
     for (const changed of decision.keys) {
       const id = keyOf(changed.attribute, changed.day);
       this.keys.set(id, mutant === 'no-audit' ? { ...changed, lookAt: null } : changed);
+      if (changed.flight === 'unknown') this.doubted.add(id);
     }
     for (const { attribute: name, day } of decision.notes) {
       if (name !== undefined && day !== undefined) this.reported.add(keyOf(name, day));
@@ -189,19 +233,19 @@ class History {
     }
     this.calls += 1;
     const { id, request } = decision.call;
-    const crash = this.isHealed ? undefined : this.crash();
+    const chance = new Random(this.scenario.seed * 31 + this.calls * 1_009);
+    const crash = this.isHealed ? undefined : this.crash(chance, request.kind);
     if (mutant !== 'no-write-ahead') this.save(decision);
     if (crash === 'before') {
-      this.now = (this.now + this.random.whole(1, 600) * 1_000) as EpochMs;
+      this.now = (this.now + chance.whole(1, 600) * 1_000) as EpochMs;
       return { type: 'started' };
     }
-    const fault =
-      !this.isHealed && this.random.chance(this.faultRate) ? this.random.pick(this.faults) : undefined;
+    const fault = this.isHealed ? undefined : this.fault(chance, request.kind);
     let outcome = this.exist.call(request, this.now, fault);
-    const tookMs = outcome.kind === 'unknown' ? this.random.pick([50, 30_000]) : this.random.whole(20, 3_000);
+    const tookMs = outcome.kind === 'unknown' ? chance.pick([50, 30_000]) : chance.whole(20, 3_000);
     this.now = (this.now + tookMs) as EpochMs;
     if (crash === 'after') {
-      this.now = (this.now + this.random.whole(1, 600) * 1_000) as EpochMs;
+      this.now = (this.now + chance.whole(1, 600) * 1_000) as EpochMs;
       return { type: 'started' };
     }
     if (mutant === 'no-write-ahead') this.save(decision);
@@ -238,9 +282,17 @@ class History {
     return { ...outcome, body: { ...body, success } };
   }
 
-  private crash(): 'before' | 'after' | undefined {
-    if (!this.random.chance(this.faultRate / 3)) return undefined;
-    return this.random.pick(['before', 'after']);
+  private crash(chance: Random, kind: string): 'before' | 'after' | undefined {
+    if (!chance.chance(this.faultRate / 3)) return undefined;
+    const when = chance.pick<'before' | 'after'>(['before', 'after']);
+    const text = `the power goes ${when} call ${this.calls} (${kind})`;
+    return this.happens(`crash ${this.calls}`, text) ? when : undefined;
+  }
+
+  private fault(chance: Random, kind: string): Fault | undefined {
+    if (!chance.chance(this.faultRate)) return undefined;
+    const fault = chance.pick(this.faults);
+    return this.happens(`fault ${this.calls}`, `call ${this.calls} (${kind}): ${fault}`) ? fault : undefined;
   }
 
   /** The oracle: what the devices did = what stands in Exist + what is visibly held. */
@@ -252,16 +304,18 @@ class History {
       const stands = this.exist.values.get(id) ?? 0;
       const others = (this.stoodBefore.get(id) ?? 0) + (this.edited.get(id) ?? 0);
       const expected = others + (this.did.get(id) ?? 0);
-      if (key.held) {
-        held += 1;
-        continue;
-      }
-      if (stands === expected) continue;
-      if (this.scenario.mode === 'shared' && this.reported.has(id)) continue;
+      if (key.held) held += 1;
+      const { isExact, mode } = this.scenario;
+      if (isExact === true && key.held) deviations.push(`${id}: held: ${key.held.reason}`);
+      if (key.held || stands === expected) continue;
+      if (isExact !== true && mode === 'shared' && this.reported.has(id)) continue;
       const kind = stands < expected ? 'lost' : 'doubled';
       deviations.push(`${id}: ${kind}: stands at ${stands}, expected ${expected}; ${JSON.stringify(key)}`);
     }
-    return { seed: this.scenario.seed, deviations, calls: this.calls, held };
+    if (this.scenario.faults?.length === 0 && this.doubted.size > 0) {
+      deviations.push(`in doubt although nothing went wrong: ${[...this.doubted].join(', ')}`);
+    }
+    return { seed: this.scenario.seed, deviations, calls: this.calls, held, story: this.story };
   }
 }
 

@@ -1,0 +1,24 @@
+/** From a history that failed to the shortest one that still fails: what cannot be left out is what matters. */
+import { live, type Scenario, type Verdict } from './history.ts';
+
+/** Leaves out one incident after the other, the last first, as long as the books still do not balance. */
+export function shrink(scenario: Scenario): Verdict {
+  let verdict = live(scenario);
+  for (let isShorter = verdict.deviations.length > 0; isShorter;) {
+    isShorter = false;
+    for (const { name } of [...verdict.story].reverse()) {
+      const only = new Set(verdict.story.map((incident) => incident.name));
+      if (!only.delete(name)) continue;
+      const shorter = live({ ...scenario, only });
+      if (shorter.deviations.length === 0) continue;
+      verdict = shorter;
+      isShorter = true;
+    }
+  }
+  return verdict;
+}
+
+/** As people read it. */
+export function tell({ seed, deviations, story }: Verdict): string {
+  return [`seed ${seed}, shrunk:`, ...story.map(({ text }) => `  ${text}`), ...deviations].join('\n');
+}
