@@ -39,7 +39,9 @@ export function inspect(file: string, wasOurs: boolean): Condition {
     return damaged('it met damage while it was in use');
   let db: Database.Database | undefined;
   try {
-    db = new Database(file, { readonly: true, fileMustExist: true, timeout: 500 });
+    // A first start that was cut short before there was a WAL: SQLite has to roll its journal back to read at all.
+    const readonly = !exists(`${file}-journal`);
+    db = new Database(file, { readonly, fileMustExist: true, timeout: 500 });
     return examine(db, file, wasOurs);
   } catch (error) {
     const failure = databaseError(error, file);

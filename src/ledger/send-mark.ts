@@ -10,7 +10,7 @@
  * Two slots of 16 bytes, in different sectors, written in turn: a torn write spoils the newer one only, and its
  * call has not left yet. A slot: CRC-32 of the rest, bridge id, call number (64 bits), big-endian.
  */
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { MARK_FILE, exists, syncFolder } from './files.ts';
@@ -50,12 +50,21 @@ export class SendMark {
 
   /** Durable when it returns. Overwrites in place, so a full disk does not stop it. */
   advance(mark: Mark): void {
-    this.write(mark, [SLOT_OFFSETS[mark.lastCallId % 2 === 0 ? 0 : 1]]);
+    this.descriptor ??= openSync(this.file, exists(this.file) ? 'r+' : 'w+', 0o600);
+    writeSlots(this.descriptor, mark, [SLOT_OFFSETS[mark.lastCallId % 2 === 0 ? 0 : 1]]);
   }
 
-  /** Says it in both slots: for another bridge id, or a number that went back. */
+  /** Says it in both slots: for another bridge id, or a number that went back. A file that is half made says nothing. */
   reset(mark: Mark): void {
-    this.write(mark, SLOT_OFFSETS);
+    this.close();
+    const fresh = `${this.file}.new`;
+    const descriptor = openSync(fresh, 'w', 0o600);
+    try {
+      writeSlots(descriptor, mark, SLOT_OFFSETS);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(fresh, this.file);
     syncFolder(this.folder);
   }
 
@@ -63,16 +72,15 @@ export class SendMark {
     if (this.descriptor !== undefined) closeSync(this.descriptor);
     this.descriptor = undefined;
   }
+}
 
-  private write({ bridgeId, lastCallId }: Mark, offsets: readonly number[]): void {
-    this.descriptor ??= openSync(this.file, exists(this.file) ? 'r+' : 'w+', 0o600);
-    const slot = Buffer.alloc(SLOT_BYTES);
-    slot.write(bridgeId, 4, 'hex');
-    slot.writeBigUInt64BE(BigInt(lastCallId), 8);
-    slot.writeUInt32BE(crc32(slot.subarray(4)), 0);
-    for (const offset of offsets) writeSync(this.descriptor, slot, 0, SLOT_BYTES, offset);
-    fsyncSync(this.descriptor);
-  }
+function writeSlots(descriptor: number, { bridgeId, lastCallId }: Mark, offsets: readonly number[]): void {
+  const slot = Buffer.alloc(SLOT_BYTES);
+  slot.write(bridgeId, 4, 'hex');
+  slot.writeBigUInt64BE(BigInt(lastCallId), 8);
+  slot.writeUInt32BE(crc32(slot.subarray(4)), 0);
+  for (const offset of offsets) writeSync(descriptor, slot, 0, SLOT_BYTES, offset);
+  fsyncSync(descriptor);
 }
 
 function readSlot(descriptor: number, offset: number): Mark | undefined {
