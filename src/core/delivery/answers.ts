@@ -126,10 +126,10 @@ function bookIncrement(draft: Draft, key: SumKey, current: Units | undefined): v
     return;
   }
   const mode = draft.readonlyAttribute(key.attribute)?.mode ?? 'guarded';
-  // An answer that is too high by what was sent (and by no more than what is in doubt besides) speaks of a proxy
-  // that sent it twice, not of somebody who edited the same day by that amount since the last answer.
+  // An answer that is too high by what was sent, give or take what is in doubt besides (a lost update may come late
+  // and lower it), speaks of a proxy that sent it twice, not of somebody who edited the day by that amount.
   const excess = subtract(current, add(key.base ?? (0 as Units), key.ours));
-  if (mode === 'guarded' && amount > 0 && excess >= amount && excess - amount <= key.doubt) {
+  if (mode === 'guarded' && amount > 0 && excess > 0 && Math.abs(excess - amount) <= key.doubt) {
     key.doubt = add(key.doubt, amount);
   }
   remark(draft, key, judgeSum(key, mode, current, momentOf(draft)));
