@@ -125,12 +125,14 @@ export async function campaign({
         // During the start, the migration, the checks, before or after it is ready.
         await killStarting(options, random.whole(20, 600));
         kills.start += 1;
-      } else if (random.chance(0.15)) {
+      } else if (kills.anything > 0 && random.chance(0.15)) {
         daemon = await start();
         await killAtCheckpoint(daemon, folder, devices);
         kills.checkpoint += 1;
       } else {
         daemon = await start();
+        // What is published to Mosquitto before it knows the bridge is nobody's.
+        await mosquitto?.line(/campaign\/source \(QoS 2\)/);
         kills.anything += 1;
         for (let burst = random.whole(1, 4); burst > 0; burst -= 1) {
           for (const device of devices) for (let n = random.whole(0, 5); n > 0; n -= 1) device.happen();
