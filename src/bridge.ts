@@ -18,6 +18,7 @@ import { ExistClient } from './exist/exist-client.ts';
 import { Flusher } from './flusher.ts';
 import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
+import { Sightings } from './intake/sightings.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Narrator, type Log } from './narrator.ts';
@@ -49,6 +50,7 @@ export class Bridge {
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
+  private readonly sightings: Sightings;
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
   private readonly connections: Connections;
@@ -98,6 +100,7 @@ export class Bridge {
       },
     });
     this.ledger.delivery.want(wantedAttributes(config));
+    this.sightings = new Sightings(() => clock.monotonicMs());
     this.intake = new Intake(
       {
         journal: this.ledger.journal,
@@ -111,6 +114,9 @@ export class Bridge {
         onRefused: (topic, reason, sample, account) => {
           if (account !== undefined) this.accounts.refusedReading(account);
           this.narrator.refused(topic, reason, sample);
+        },
+        onSeen: (sighting) => {
+          this.sightings.saw(sighting);
         },
         onEstimated: (messages) => {
           this.narrator.estimated(messages);
@@ -336,6 +342,8 @@ export class Bridge {
         }),
         status: () => this.status(),
         devices: () => this.accounts.status(),
+        topics: (filter) => this.sightings.list(filter),
+        watch: (filter, show) => this.sightings.watch(filter, show),
         settle: (settlement) => this.settle(settlement),
         metrics: () => metricsOf(this.status(), this.ledger.isOpen),
       },

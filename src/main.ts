@@ -101,6 +101,28 @@ function commandLine(finish: (code: ExitCode) => void): Command {
       finish(await status(options.config, options.json === true));
     });
 
+  program
+    .command('topics')
+    .description('show what was seen lately on every topic, and which mapping takes it')
+    .argument('[filter]', 'only topics of this filter, such as home/+/door', '#')
+    .addOption(configOption())
+    .option('--json', 'print all of it as JSON')
+    .action(async (filter: string, options: { config: string; json?: true }) => {
+      const { topics } = await import('./cli/topics.ts');
+      finish(await topics(filter, options));
+    });
+
+  program
+    .command('watch')
+    .description('follow messages as they come, and what becomes of each')
+    .argument('[filter]', 'only topics of this filter, such as home/+/door', '#')
+    .addOption(configOption())
+    .option('--json', 'print each as a line of JSON')
+    .action(async (filter: string, options: { config: string; json?: true }) => {
+      const { watch } = await import('./cli/watch.ts');
+      finish(await watch(filter, options));
+    });
+
   addHeld(program, finish);
   addDevices(program, finish);
 

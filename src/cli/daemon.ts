@@ -4,6 +4,7 @@
 import { request } from 'undici';
 import type { Config } from '../config/load.ts';
 import type { DevicesStatus } from '../core/device-status.ts';
+import type { TopicSeen } from '../core/sighting.ts';
 import type { Status } from '../core/status.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -32,6 +33,11 @@ export function statusOf(config: Config): Promise<Status> {
 /** @throws DaemonDown */
 export function devicesOf(config: Config): Promise<DevicesStatus> {
   return ask<DevicesStatus>(config, '/api/devices');
+}
+
+/** @throws DaemonDown */
+export function topicsOf(config: Config, filter: string): Promise<readonly TopicSeen[]> {
+  return ask<readonly TopicSeen[]>(config, `/api/topics?filter=${encodeURIComponent(filter)}`);
 }
 
 async function ask<Answer>(config: Config, path: string): Promise<Answer> {

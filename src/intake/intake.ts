@@ -12,8 +12,9 @@ import { hash } from 'node:crypto';
 import type { DeliveryMark } from '../core/journal.ts';
 import type { Extraction, Message } from '../core/reading.ts';
 import { ALL_PACKET_IDS, RecentPublishes } from '../core/redelivery.ts';
+import type { Sighting } from '../core/sighting.ts';
 import type { EpochMs } from '../core/time.ts';
-import { Interpreter, type Changed, type ReadMessage } from './interpreter.ts';
+import { Interpreter, sightingOf, type Changed, type ReadMessage } from './interpreter.ts';
 import type { IntakeParts, Publish, Rule, Taken } from './ports.ts';
 import { Timers } from './timers.ts';
 import { Undated } from './undated.ts';
@@ -98,12 +99,14 @@ export class Intake<Parsed> {
   /** Calls `done` once the publish is durable, or known to need no storing; with an error it was not taken. */
   take(publish: Publish, done: Taken): void {
     const rules = this.interpreter.match(publish.topic);
+    const { topic, payload, retain, replay = false, dup, redeliveredWithinMs } = publish;
+    const message: Message = { topic, payload, retain, replay, receivedAt: this.parts.clock.now() };
     if (rules.length === 0) {
+      const { account = publish.clientId } = publish;
+      this.parts.onSeen(sightingOf({ message, mark: undefined, account, rules }, UNMAPPED));
       done();
       return;
     }
-    const { topic, payload, retain, replay = false, dup, redeliveredWithinMs } = publish;
-    const message: Message = { topic, payload, retain, replay, receivedAt: this.parts.clock.now() };
     const extractions = this.interpreter.extract(payload, rules);
     const entry: Entry<Parsed> = {
       message,
@@ -171,6 +174,7 @@ export class Intake<Parsed> {
     const remembered: DeliveryMark[] = [];
     const duplicates = new Set<Entry<Parsed>>();
     const changed: Changed = new Map();
+    const seen: Sighting[] = [];
     let contributed: boolean;
     try {
       contributed = journal.transact(() => {
@@ -180,12 +184,18 @@ export class Intake<Parsed> {
           if (this.isRedelivery(entry)) {
             duplicates.add(entry);
             journal.count('duplicates');
+            seen.push(sightingOf(entry, DUPLICATE));
             continue;
           }
           if (entry.mark) remembered.push(this.remember(entry.mark, entry.redeliveredWithinMs));
           if (zone === undefined || !entry.isDated || this.undated.isWaiting) {
             this.undated.keep(entry.message, entry.mark);
-          } else isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
+            seen.push(sightingOf(entry, WAITING));
+          } else {
+            const applied = this.interpreter.apply(entry, zone, changed);
+            isContribution ||= applied.contributions.length > 0;
+            seen.push(sightingOf(entry, applied));
+          }
         }
         return isContribution;
       });
@@ -197,6 +207,7 @@ export class Intake<Parsed> {
       return;
     }
     this.parts.onStored();
+    for (const sighting of seen) this.parts.onSeen(sighting);
     this.timers.schedule(changed);
     for (const entry of group) entry.done(undefined, { duplicate: duplicates.has(entry) });
     if (contributed) this.parts.onContributions();
@@ -217,6 +228,10 @@ export class Intake<Parsed> {
     return mark;
   }
 }
+
+const UNMAPPED = { fate: 'unmapped', reason: undefined, contributions: [] } as const;
+const DUPLICATE = { fate: 'duplicate', reason: 'sent again', contributions: [] } as const;
+const WAITING = { fate: 'waiting', reason: 'the time is not known yet', contributions: [] } as const;
 
 type ReadyEntry<Parsed> = Entry<Parsed> & ReadMessage<Parsed>;
 

@@ -7,6 +7,7 @@ import type { Mapping } from '../core/mapping/mapping.ts';
 import type { MappingState } from '../core/mapping/mapping-state.ts';
 import { sampleOf } from '../core/payload.ts';
 import type { Contribution, Extraction, Message, Reading } from '../core/reading.ts';
+import type { Sighting } from '../core/sighting.ts';
 import type { EpochMs } from '../core/time.ts';
 import { FilterTrie } from '../core/topic.ts';
 import type { IntakeParts, Rule } from './ports.ts';
@@ -24,6 +25,13 @@ export interface ReadMessage<Parsed> {
 
 /** States that changed, and when they want to be woken. */
 export type Changed = Map<string, { mapping: string; topic: string; dueAt: EpochMs | undefined }>;
+
+/** What became of a message. */
+export interface Applied {
+  readonly fate: 'accepted' | 'ignored' | 'refused' | 'duplicate';
+  readonly reason: string | undefined;
+  readonly contributions: readonly Contribution[];
+}
 
 type Verdict =
   | { readonly kind: 'accepted' }
@@ -84,12 +92,13 @@ export class Interpreter<Parsed> {
       : Promise.all(all.map((extraction) => Promise.resolve(extraction)));
   }
 
-  /** Lets every rule have its say about one message; whether it contributed anything. */
-  apply(read: ReadMessage<Parsed>, zone: string, changed: Changed): boolean {
+  /** Lets every rule have its say about one message. */
+  apply(read: ReadMessage<Parsed>, zone: string, changed: Changed): Applied {
     const { journal } = this.parts;
     const { message, mark, rules, extractions } = read;
     const contributions: Contribution[] = [];
     const refusals: string[] = [];
+    let ignored: string | undefined;
     let accepted = false;
     let duplicate = false;
     for (const [index, { mapping }] of rules.entries()) {
@@ -97,6 +106,7 @@ export class Interpreter<Parsed> {
       if (!extraction) continue;
       const verdict = this.applyRule(mapping, extraction, message, zone, changed, contributions);
       if (verdict.kind === 'refused') refusals.push(verdict.reason);
+      if (verdict.kind === 'ignored') ignored ??= verdict.reason;
       accepted ||= verdict.kind === 'accepted';
       duplicate ||= verdict.kind === 'duplicate';
     }
@@ -117,7 +127,7 @@ export class Interpreter<Parsed> {
       journal.add({ receivedAt, topic, verdict, delivery: mark, contributions, reason, sample });
     }
     if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '', read.account);
-    return contributions.length > 0;
+    return { fate: verdict, reason: reason ?? (verdict === 'ignored' ? ignored : undefined), contributions };
   }
 
   private applyRule(
@@ -166,4 +176,14 @@ export class Interpreter<Parsed> {
 
 export function stateId(mapping: string, topic: string): string {
   return `${mapping}\n${topic}`;
+}
+
+/** As those who look on see it. */
+export function sightingOf<Parsed>(
+  { message, mark, account, rules }: Omit<ReadMessage<Parsed>, 'extractions'>,
+  { fate, reason, contributions }: Pick<Sighting, 'fate' | 'reason' | 'contributions'>,
+): Sighting {
+  const { topic, payload, retain, receivedAt: at } = message;
+  const mappings = rules.map(({ mapping }) => `${mapping.attribute} (${mapping.operation.kind})`);
+  return { topic, payload, retain, at, from: account ?? mark?.client, mappings, fate, reason, contributions };
 }

@@ -5,6 +5,7 @@ import type { Counters, DeliveryMark, JournalEntry, UndatedMessage } from '../co
 import type { Mapping } from '../core/mapping/mapping.ts';
 import type { MappingState } from '../core/mapping/mapping-state.ts';
 import type { Extraction } from '../core/reading.ts';
+import type { Sighting } from '../core/sighting.ts';
 import type { EpochMs } from '../core/time.ts';
 
 /** A PUBLISH as a broker hands it over. */
@@ -78,6 +79,8 @@ export interface IntakeParts<Parsed> {
   readonly onRefused: (topic: string, reason: string, sample: string, account: string | undefined) => void;
   /** Messages of a boot that never knew the time were dated as late as they can have come. */
   readonly onEstimated: (messages: number) => void;
+  /** A message came, and what became of it; what was to be written is. */
+  readonly onSeen: (sighting: Sighting) => void;
   /** A group was written. */
   readonly onStored: () => void;
   /** A group could not be written; its publishes are not acknowledged. */

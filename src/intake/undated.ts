@@ -7,7 +7,8 @@
 import type { DeliveryMark, UndatedMessage } from '../core/journal.ts';
 import type { Message } from '../core/reading.ts';
 import type { EpochMs } from '../core/time.ts';
-import type { Changed, Interpreter, ReadMessage } from './interpreter.ts';
+import type { Sighting } from '../core/sighting.ts';
+import { sightingOf, type Changed, type Interpreter, type ReadMessage } from './interpreter.ts';
 import type { IntakeParts } from './ports.ts';
 
 const MOST_AT_ONCE = 500;
@@ -92,14 +93,19 @@ export class Undated<Parsed> {
     const zone = this.parts.zone();
     if (zone === undefined) return;
     const changed: Changed = new Map();
+    const seen: Sighting[] = [];
     const contributed = journal.transact(() => {
       let isContribution = false;
-      for (const entry of read)
-        isContribution = this.interpreter.apply(entry, zone, changed) || isContribution;
+      for (const entry of read) {
+        const applied = this.interpreter.apply(entry, zone, changed);
+        isContribution ||= applied.contributions.length > 0;
+        seen.push(sightingOf(entry, applied));
+      }
       for (const { seq } of messages) journal.removeUndated(seq);
       return isContribution;
     });
     this.onChanged(changed);
+    for (const sighting of seen) this.parts.onSeen(sighting);
     if (estimated > 0) this.parts.onEstimated(estimated);
     if (contributed) this.parts.onContributions();
   }

@@ -9,10 +9,13 @@ import type { AddressInfo } from 'node:net';
 import type { DevicesStatus } from '../core/device-status.ts';
 import type { MetricFamily } from '../core/metrics.ts';
 import type { Settlement } from '../core/delivery/settlement.ts';
+import type { TopicSeen, WatchLine } from '../core/sighting.ts';
 import type { Status } from '../core/status.ts';
+import { filterProblem } from '../core/topic.ts';
 import { METRICS_CONTENT_TYPE, metricsText } from './metrics-text.ts';
 import { PAGE, PAGE_POLICY } from './page.ts';
 import { readSettlement } from './settlement-body.ts';
+import { streamWatch } from './watch-stream.ts';
 
 export interface WebSource {
   health(): {
@@ -23,6 +26,10 @@ export interface WebSource {
   status(): Status;
   /** The accounts of clients, and what was seen of each. */
   devices(): DevicesStatus;
+  /** What was seen lately on the topics of a filter. */
+  topics(filter: string): readonly TopicSeen[];
+  /** Shows what comes on them until the function given back is called; `undefined` where too many watch. */
+  watch(filter: string, show: (line: WatchLine) => void): (() => void) | undefined;
   metrics(): readonly MetricFamily[];
   /** Carries out a decision of the user's; false where nothing is held there. */
   settle(settlement: Settlement): boolean;
@@ -98,6 +105,8 @@ export class Web {
   }
 
   private handle(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method === 'GET' && pathOf(request) === '/api/watch' && this.startWatch(request, response))
+      return;
     if (request.method !== 'POST') {
       this.send(
         request,
@@ -160,10 +169,10 @@ export class Web {
   private answer(request: IncomingMessage): Answer {
     const refusal = this.refusalOf(request);
     if (refusal) return refusal;
-    const { method, url = '/' } = request;
+    const { method } = request;
     if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'only GET and HEAD here' });
     const { source } = this.options;
-    switch (url.split('?', 1)[0]) {
+    switch (pathOf(request)) {
       case '/':
         return { status: 200, type: 'text/html; charset=utf-8', body: PAGE, policy: PAGE_POLICY };
       case '/healthz':
@@ -174,9 +183,25 @@ export class Web {
         return json(200, source.status());
       case '/api/devices':
         return json(200, source.devices());
+      case '/api/topics': {
+        const filter = filterOf(request);
+        const problem = filterProblem(filter);
+        return problem === undefined ? json(200, source.topics(filter)) : json(400, { error: problem });
+      }
+      case '/api/watch':
+        return json(503, { error: filterProblem(filterOf(request)) ?? 'too many are watching already' });
       default:
-        return json(404, { error: 'there is /, /healthz, /metrics, /api/status and /api/devices' });
+        return json(404, {
+          error: 'there is /, /healthz, /metrics, /api/status, /api/devices, /api/topics and /api/watch',
+        });
     }
+  }
+
+  /** Whether the request is taken care of; else it is answered like others. */
+  private startWatch(request: IncomingMessage, response: ServerResponse): boolean {
+    const filter = filterOf(request);
+    if (this.refusalOf(request) || filterProblem(filter) !== undefined) return false;
+    return streamWatch(response, (show) => this.options.source.watch(filter, show));
   }
 
   private health(): Answer {
@@ -198,6 +223,16 @@ export class Web {
       .replace(/^\[|\]$/g, '');
     return [this.options.listen.host.toLowerCase(), 'localhost', '127.0.0.1', '::1'].includes(name);
   }
+}
+
+function pathOf({ url = '/' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? '/';
+}
+
+/** `?filter=home/%23`; all topics without it. */
+function filterOf({ url = '/' }: IncomingMessage): string {
+  const [, query = ''] = url.split('?');
+  return new URLSearchParams(query).get('filter') ?? '#';
 }
 
 function json(status: number, body: unknown): Answer {

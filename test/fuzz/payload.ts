@@ -77,6 +77,7 @@ export const payload: Kind = {
         parse: (bytes) => readPayload(bytes),
         onContributions: () => undefined,
         onRefused: () => undefined,
+        onSeen: () => undefined,
         onEstimated: () => undefined,
         onStored: () => undefined,
         onFault: (error) => faults.push(String(error)),

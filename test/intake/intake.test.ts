@@ -58,6 +58,7 @@ function setup(
       parse: readPayload,
       onContributions: () => undefined,
       onRefused: () => undefined,
+      onSeen: () => undefined,
       onEstimated: (messages) => estimated.push(messages),
       onStored: () => undefined,
       onFault: (error) => faults.push(error),
