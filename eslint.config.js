@@ -6,6 +6,7 @@ import tseslint from 'typescript-eslint';
 export const NEIGHBOURS = [
   'accounts',
   'broker',
+  'certificates',
   'config',
   'demo',
   'exist',

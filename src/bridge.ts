@@ -6,13 +6,14 @@
 import path from 'node:path';
 import { Accounts } from './accounts/accounts.ts';
 import { Broker } from './broker/broker.ts';
+import { BrokerFront, urlOf } from './broker-front.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
 import { isWrite } from './core/delivery/request.ts';
 import type { Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
-import { SECOND_MS } from './core/time.ts';
+import { SECOND_MS, type EpochMs } from './core/time.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
 import { Flusher } from './flusher.ts';
@@ -53,13 +54,13 @@ export class Bridge {
   private readonly sightings: Sightings;
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
+  private readonly front: BrokerFront | undefined;
   private readonly connections: Connections;
   private readonly playground: Playground;
   private readonly upkeep: Upkeep;
   private readonly web: Web | undefined;
   private exist: { readonly client: ExistClient; readonly calls: DeliveryCalls } | undefined;
   private existUrl: string;
-  private listening: readonly string[] = [];
   /** By the monotonic clock. */
   private readyMs = 0;
   /** What was wrong with the database at the start. */
@@ -101,6 +102,7 @@ export class Bridge {
     });
     this.ledger.delivery.want(wantedAttributes(config));
     this.sightings = new Sightings(() => clock.monotonicMs());
+    const known = (): EpochMs | undefined => (clock.problem === undefined ? clock.now() : undefined);
     this.intake = new Intake(
       {
         journal: this.ledger.journal,
@@ -172,7 +174,12 @@ export class Bridge {
       },
       accountSettings(config),
     );
-    this.broker = config.broker === false ? undefined : this.makeBroker(config.broker);
+    if (config.broker !== false) {
+      const broker = this.makeBroker(config.broker);
+      this.broker = broker;
+      const isTimeKnown = (): boolean => clock.problem === undefined;
+      this.front = new BrokerFront({ broker, clock, isTimeKnown, log }, config.broker);
+    }
     this.connections = new Connections({
       bridgeId: this.ledger.bridgeId,
       inlet: this.intake,
@@ -183,7 +190,7 @@ export class Bridge {
     this.playground = new Playground(config, log);
     this.upkeep = new Upkeep({
       prune: (now) => this.ledger.retention.prune(now),
-      now: () => (clock.problem === undefined ? clock.now() : undefined),
+      now: known,
       after: (delayMs, task) => clock.after(delayMs, task),
       log,
     });
@@ -196,7 +203,7 @@ export class Bridge {
     readonly web: string | undefined;
     readonly exist: string;
   } {
-    return { broker: this.listening, web: this.webUrl, exist: this.existUrl };
+    return { broker: this.front?.listening ?? [], web: this.webUrl, exist: this.existUrl };
   }
 
   private webUrl: string | undefined;
@@ -216,13 +223,14 @@ export class Bridge {
     this.intake.start();
     this.accounts.start();
     if (this.web) this.webUrl = urlOf('http', await this.web.start());
-    if (this.broker) this.listening = (await this.broker.start()).map((address) => urlOf('mqtt', address));
+    await this.front?.start();
     this.connections.configure(config);
     this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
     this.flusher.start();
     this.upkeep.start();
-    await this.playground.startDoor(this.listening[0], (publish) => this.accounts.openOwn(publish));
+    const plain = this.front?.listening.find((url) => url.startsWith('mqtt:'));
+    await this.playground.startDoor(plain, (publish) => this.accounts.openOwn(publish));
   }
 
   /** Idempotent. What was acknowledged is on disk; a call without an answer is read back at the next start. */
@@ -234,7 +242,7 @@ export class Bridge {
     await this.playground.stopDoor();
     this.announce('availability', 'offline');
     await this.connections.stop();
-    await this.broker?.stop();
+    await this.front?.stop();
     this.accounts.stop();
     await this.intake.stop();
     await this.flusher.stop(STOP_PATIENCE_MS);
@@ -254,6 +262,7 @@ export class Bridge {
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake.reconfigure(rulesOf(config));
     this.connections.configure(config);
+    if (config.broker !== false) this.front?.reconfigure(config.broker);
     this.flusher.reconfigure(settingsOf(config));
     this.accounts.reconfigure(accountSettings(this.config));
     this.intake.timeKnown();
@@ -276,7 +285,7 @@ export class Bridge {
       counters: journal.counters,
       undated: journal.undatedCount(),
       refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
-      broker: this.broker ? { listening: this.listening, clients: this.broker.clientCount } : null,
+      broker: this.front?.status ?? null,
       connections: this.connections.status(),
       troubles: this.troubles(),
     });
@@ -310,6 +319,7 @@ export class Bridge {
     return new Broker({
       listen: options.listen,
       limits: options.limits,
+      origins: options.origins,
       accounts: this.accounts,
       inlet: {
         take: (publish, done) => {
@@ -336,7 +346,7 @@ export class Bridge {
       listen: options.listen,
       source: {
         health: () => ({
-          listening: !this.broker || this.listening.length > 0,
+          listening: this.front?.isListening ?? true,
           databaseOpen: this.ledger.isOpen,
           problems: this.status().problems,
         }),
@@ -363,7 +373,7 @@ export class Bridge {
   }
 
   private troubles(): string[] {
-    const troubles = [...this.damage, ...this.connections.troubles()];
+    const troubles = [...this.damage, ...(this.front?.troubles() ?? []), ...this.connections.troubles()];
     if (!this.narrator.isStoring)
       troubles.push('readings cannot be stored: they are not acknowledged, devices send them again');
     if (this.ledger.space.isShort)
@@ -379,8 +389,4 @@ export class Bridge {
       this.narrator.unstored(error);
     }
   }
-}
-
-function urlOf(scheme: string, { host, port }: { readonly host: string; readonly port: number }): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -125,6 +125,7 @@ function commandLine(finish: (code: ExitCode) => void): Command {
 
   addHeld(program, finish);
   addDevices(program, finish);
+  addCertificate(program, finish);
 
   program
     .command('password')
@@ -279,6 +280,44 @@ function addDevices(program: Command, finish: (code: ExitCode) => void): void {
     });
 }
 
+function addCertificate(program: Command, finish: (code: ExitCode) => void): void {
+  const names = new Option(
+    '--name <name...>',
+    'host names and addresses to put in besides those of this machine',
+  );
+  const certificate = program
+    .command('certificate')
+    .description('make or renew the certificate of listeners with TLS, and print what devices need')
+    .addOption(configOption())
+    .addOption(names)
+    .action(async (options: CertificateCommandOptions) => {
+      const { makeCertificate } = await import('./cli/certificate.ts');
+      finish(await makeCertificate(options, true));
+    });
+  const renew = certificate
+    .command('renew')
+    .description('the same, but never make a new authority')
+    .addOption(configOption())
+    .addOption(names)
+    .action(async () => {
+      const { makeCertificate } = await import('./cli/certificate.ts');
+      finish(await makeCertificate(renew.optsWithGlobals<CertificateCommandOptions>(), false));
+    });
+  const show = certificate
+    .command('show')
+    .description('print once more what devices need')
+    .addOption(configOption())
+    .action(async () => {
+      const { showCertificate } = await import('./cli/certificate.ts');
+      finish(await showCertificate(show.optsWithGlobals<CertificateCommandOptions>()));
+    });
+}
+
+interface CertificateCommandOptions {
+  config: string;
+  name?: string[];
+}
+
 interface PasswordCommandOptions {
   config: string;
   for?: string;
@@ -316,4 +355,8 @@ async function main(): Promise<ExitCode> {
   }
 }
 
+// Whoever read it has gone, as `head` does: there is nobody to write for.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.internal);
+});
 process.exitCode = await main();

@@ -204,6 +204,12 @@ export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
     ),
     gauge('broker_clients', 'Clients connected to the embedded broker.', broker?.clients ?? 0),
     {
+      name: 'mqtt2exist_broker_certificate_expiry_timestamp_seconds',
+      help: 'When the certificate expires that listeners with TLS show.',
+      type: 'gauge',
+      samples: broker?.certificate ? [{ value: Date.parse(broker.certificate.valid_until) / 1_000 }] : [],
+    },
+    {
       name: 'mqtt2exist_connection_up',
       help: 'Whether the connection to an existing broker stands.',
       type: 'gauge',

@@ -57,7 +57,15 @@ export function accountSettings({ users, broker }: Config): AccountSettings {
 /** The keys that changed and need a restart to take effect. */
 export function restartKeys(before: Config, after: Config): string[] {
   const keys = ['dataDir', 'broker', 'web'] as const;
-  const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  const [earlier, later] = [before, after].map(atStart);
+  const changed: string[] = keys.filter(
+    (key) => JSON.stringify(earlier?.[key]) !== JSON.stringify(later?.[key]),
+  );
   if (before.exist.url !== after.exist.url) changed.push('exist.url');
   return changed.map((key) => (key === 'dataDir' ? 'data_dir' : key));
+}
+
+/** Which files hold the certificate may change while it runs, not whether there is one. */
+function atStart({ dataDir, broker, web }: Config) {
+  return { dataDir, broker: broker && { ...broker, tls: broker.tls !== undefined }, web };
 }

@@ -41,6 +41,7 @@ export function makeAdmission(parts: AdmissionParts): Hooks {
         return;
       }
       connection.will = will;
+      packet.keepalive = keepAliveOf(packet, limits);
       // [MQTT-3.1.3-8]
       const isNameless = clientId === '' && clean !== true;
       if (isNameless || Buffer.byteLength(clientId) > limits.clientIdLength || !isText(clientId)) {
@@ -111,6 +112,12 @@ export function makeAdmission(parts: AdmissionParts): Hooks {
   }
 
   return { preConnect, authenticate };
+}
+
+/** In seconds. A server may disconnect whom it takes for dead whatever was agreed on (section 3.1.2.10). */
+function keepAliveOf({ keepalive = 0 }: { keepalive?: number }, { keepAliveMs }: BrokerLimits): number {
+  const most = Math.max(1, Math.floor(keepAliveMs / 1_000));
+  return keepalive === 0 ? most : Math.min(keepalive, most);
 }
 
 function asError(error: unknown): Error {

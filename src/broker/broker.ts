@@ -7,8 +7,8 @@
  *
  * States: stopped → starting → running → stopping → stopped.
  */
-import { createServer, type Server, type Socket } from 'node:net';
 import type { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { Aedes, type Client, type PublishPacket } from 'aedes';
 import type { Guest } from './accounts.ts';
 import { makeAdmission } from './admission.ts';
@@ -17,23 +17,20 @@ import { startCounters, type BrokerCounters } from './counters.ts';
 import { makeHooks } from './hooks.ts';
 import { InletGate } from './inlet.ts';
 import { DEFAULT_LIMITS, type BrokerLimits } from './limits.ts';
-import { closeServer, listen, type ListenAddress } from './listen.ts';
+import type { Listening } from './listen.ts';
+import { Listeners } from './listeners.ts';
 import type { BrokerOptions, OwnMessage } from './options.ts';
 import { Owners } from './owners.ts';
 import { Persistence } from './persistence.ts';
 import { Roster } from './roster.ts';
 import { State } from './state.ts';
+import type { TlsIdentity } from './tls.ts';
+import { Turns, type Speaker } from './turns.ts';
 import { afterwards } from './write-behind.ts';
 import type { Will } from './wills.ts';
 
-/** TCP keepalive: finds dead peers of clients that asked for no MQTT keepalive. */
-const TCP_KEEPALIVE_MS = 60_000;
-
 /** aedes announces itself to other brokers of a cluster; there is none. Times 4 it must fit a timer. */
 const HEARTBEAT_MS = 500_000_000;
-
-/** Packets sent right behind the CONNECT. Bytes are bounded anyway: no more is read until the CONNACK. */
-const MOST_BEFORE_CONNACK = 1_000;
 
 /** A subscriber that takes nothing for so long, with its backlog full, is disconnected. */
 const DRAIN_TIMEOUT_MS = 5_000;
@@ -48,11 +45,12 @@ export class Broker {
   private readonly owners: Owners;
   private readonly persistence: Persistence;
   private readonly roster = new Roster();
+  private readonly turns: Turns;
   private readonly duplicates = new WeakSet<object>();
   private readonly resent = new WeakSet<object>();
-  private servers: Server[] = [];
+  private readonly listeners: Listeners;
   private aedes: Aedes | undefined;
-  private starting: Promise<ListenAddress[]> | undefined;
+  private starting: Promise<Listening[]> | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: BrokerOptions) {
@@ -63,11 +61,30 @@ export class Broker {
       (error) => this.fault(error),
       (clientId, packetId) => this.state.staging.exchangeOver(clientId, packetId),
     );
+    this.turns = new Turns({
+      limits: this.limits,
+      pending: () => this.gate.pending,
+      now: () => performance.now(),
+      after: afterwards,
+      onSlowed: (client) => this.slowed(client),
+      onFlood: (connection, client) => this.flooded(connection, client),
+    });
     this.connections = new Connections({
       limits: this.limits,
+      turns: this.turns,
       isReading: () => this.stopping === undefined,
       onRefused: (refusal, address) => this.refused(refusal, address),
       onClosed: (connection) => this.closed(connection),
+    });
+    this.listeners = new Listeners({
+      listen: options.listen,
+      identity: options.tls,
+      origins: options.origins ?? [],
+      limits: this.limits,
+      connections: this.connections,
+      onStream: (connection, stream) => this.accept(connection, stream),
+      onRefused: (refusal, address, detail) => this.refused(refusal, address, detail),
+      log: options.log,
     });
     this.owners = new Owners((clientId) => this.state.sessions.has(clientId));
     this.state = this.makeState();
@@ -85,7 +102,7 @@ export class Broker {
   }
 
   /** Listens, and tells where. Rejects with a `ListenError`; then nothing is left open. */
-  start(): Promise<ListenAddress[]> {
+  start(): Promise<Listening[]> {
     if (this.stopping) return this.stopping.then(() => this.start());
     this.starting ??= this.open().catch((error: unknown) => {
       this.starting = undefined;
@@ -101,6 +118,14 @@ export class Broker {
   stop(): Promise<void> {
     this.stopping ??= this.close().finally(() => (this.stopping = undefined));
     return this.stopping;
+  }
+
+  /**
+   * Shows another certificate to clients that come from now on.
+   * @throws where it is of no use; then all stays as it was
+   */
+  secure(identity: TlsIdentity): void {
+    this.listeners.secure(identity);
   }
 
   /** Publishes to subscribers; the inlet does not see it. Rejects while the broker is not running. */
@@ -140,27 +165,18 @@ export class Broker {
     this.expel(owners.filter((owner) => !accounts.knows(owner)));
   }
 
-  private async open(): Promise<ListenAddress[]> {
+  private async open(): Promise<Listening[]> {
     this.state.load();
     this.expelUnknown();
     const aedes = this.makeAedes();
     await aedes.listen();
-    const servers: Server[] = [];
+    this.aedes = aedes;
     try {
-      const addresses: ListenAddress[] = [];
-      for (const address of this.options.listen) {
-        const server = this.makeServer(aedes);
-        addresses.push(await listen(server, address));
-        servers.push(server);
-        server.on('error', (error) => this.options.log('error', 'listener failed', { error: error.message }));
-      }
-      this.aedes = aedes;
-      this.servers = servers;
+      const opened = await this.listeners.open();
       this.state.start((will) => this.publishWill(aedes, will));
-      return addresses;
+      return opened;
     } catch (error) {
-      this.connections.destroyAll();
-      await Promise.all(servers.map(closeServer));
+      this.aedes = undefined;
       await closeAedes(aedes);
       throw error;
     }
@@ -168,20 +184,20 @@ export class Broker {
 
   private async close(): Promise<void> {
     await this.starting?.catch(() => undefined);
-    const { aedes, servers } = this;
+    const { aedes } = this;
     if (!aedes) return;
-    const closed = servers.map(closeServer);
+    const closed = this.listeners.close();
     await this.drain();
     this.state.changes.flush();
     // Acknowledgements leave with the next turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     await closeAedes(aedes);
     this.connections.destroyAll();
-    await Promise.all(closed);
+    await closed;
     await this.drain();
+    this.turns.stop();
     this.state.stop();
     this.aedes = undefined;
-    this.servers = [];
     this.starting = undefined;
   }
 
@@ -192,27 +208,15 @@ export class Broker {
     });
   }
 
-  private makeServer(aedes: Aedes): Server {
-    const server = createServer(
-      {
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: TCP_KEEPALIVE_MS,
-        highWaterMark: this.limits.backlogBytes,
-      },
-      (socket) => this.accept(aedes, socket),
-    );
-    // `admit` counts over all listeners; this one spares the work where a single one is flooded.
-    server.maxConnections = this.limits.connections;
-    server.on('drop', (data) => this.refused('too_many', data?.remoteAddress ?? 'unknown'));
-    return server;
-  }
-
-  private accept(aedes: Aedes, socket: Socket): void {
-    const connection = this.connections.admit(socket);
-    if (!connection) return;
+  private accept(connection: Connection, stream: Duplex): void {
+    const { aedes } = this;
+    if (!aedes) {
+      connection.cut();
+      return;
+    }
     this.counters.connections += 1;
-    this.roster.pair(aedes.handle(socket), connection);
+    this.connections.carry(connection, stream);
+    this.roster.pair(aedes.handle(stream), connection);
   }
 
   private makeAedes(): Aedes {
@@ -224,7 +228,6 @@ export class Broker {
       concurrency: 0,
       heartbeatInterval: HEARTBEAT_MS,
       drainTimeout: DRAIN_TIMEOUT_MS,
-      queueLimit: MOST_BEFORE_CONNACK,
       // Only a second fence: the connection's own timer also covers what comes after the CONNECT.
       connectTimeout: 2 * limits.connectTimeoutMs,
       maxClientsIdLength: limits.clientIdLength,
@@ -273,7 +276,9 @@ export class Broker {
     });
     aedes.on('clientReady', (client) => {
       const connection = this.roster.connectionOf(client);
-      if (connection) connection.isReady = true;
+      if (!connection) return;
+      connection.isReady = true;
+      this.turns.join(connection, client.id);
     });
     aedes.on('unsubscribe', (filters, client) => {
       for (const filter of filters) this.roster.connectionOf(client)?.withdraw(filter);
@@ -331,9 +336,23 @@ export class Broker {
     aedes.publish(packet, (error) => error && this.fault(error));
   }
 
-  private refused(refusal: Refusal, address: string): void {
+  private refused(refusal: Refusal, address: string, detail?: string): void {
     this.counters.refusedConnections[refusal] += 1;
-    this.options.log('debug', 'connection refused', { reason: refusal, address });
+    this.options.log('debug', 'connection refused', { reason: refusal, address, detail });
+  }
+
+  private slowed(client: string): void {
+    this.counters.slowed += 1;
+    this.options.log('warn', 'a client sends more than its rate; it is read from more slowly', {
+      client,
+      messages_per_second: this.limits.messagesPerSecond,
+    });
+  }
+
+  private flooded(connection: Speaker, client: string): void {
+    this.counters.flooded += 1;
+    this.options.log('warn', 'a client has been above its rate for too long; it is disconnected', { client });
+    connection.cut();
   }
 
   private lost(client: Client, error: Error): void {

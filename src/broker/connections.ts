@@ -1,22 +1,34 @@
 /**
  * The open connections: who may come in, what is known of each until it closes.
  *
- * States of a connection: waiting (accepted, a timer runs) → welcome (CONNACK sent, what waited for the client
- * is being sent) → ready → closed. Guarded all along: a framing problem closes it in any state.
+ * States of a connection: waiting (accepted, a timer runs; it may have TLS and a websocket to get through) → carried
+ * (what comes is MQTT; the timer still runs) → welcome (CONNACK sent, what waited for the client is being sent) →
+ * ready → closed. Guarded from when it is carried: a framing problem closes it in any state.
  */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
 import type { PublishPacket } from 'aedes';
 import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Staged } from './staging.ts';
+import type { Turns } from './turns.ts';
+
+/** Large packets count as so many more. */
+const BYTES_OF_A_PACKET = 16_384;
 
 /** Why a connection was refused or cut off before it could do anything. */
 export type Refusal =
   | 'too_many'
   | 'too_many_from_address'
   | 'connect_timeout'
+  /** The handshake failed. */
+  | 'tls'
+  /** No websocket, or one that is not for MQTT. */
+  | 'websocket'
+  /** A web page that may not connect. */
+  | 'origin'
   | 'client_id'
   | 'client_id_taken'
   | 'will'
@@ -27,6 +39,9 @@ export const REFUSALS: readonly Refusal[] = [
   'too_many',
   'too_many_from_address',
   'connect_timeout',
+  'tls',
+  'websocket',
+  'origin',
   'client_id',
   'client_id_taken',
   'credentials',
@@ -55,8 +70,8 @@ export interface Arrival {
 }
 
 export class Connection {
-  /** Publishes of this connection that the inlet has not done with. */
-  pending = 0;
+  /** Told whenever nothing is pending any more. */
+  onIdle: (() => void) | undefined;
   /** Its QoS 1 publishes that are stored, and not acknowledged yet. */
   readonly unpublished = new Set<Staged>();
   /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
@@ -71,15 +86,52 @@ export class Connection {
   private readonly filters = new Map<string, QoS>();
   private lowest: QoS = 2;
   private readonly timer: NodeJS.Timeout;
+  private carrier: Duplex;
+  private taken = 0;
 
   constructor(
+    /** Of TCP. */
     readonly socket: Socket,
     readonly address: string,
     connectTimeoutMs: number,
     onTimeout: () => void,
   ) {
     this.timer = setTimeout(onTimeout, connectTimeoutMs);
+    this.carrier = socket;
   }
+
+  /** What comes through it is MQTT: the socket itself, or what TLS and websockets make of it. */
+  get stream(): Duplex {
+    return this.carrier;
+  }
+
+  carriedBy(stream: Duplex): void {
+    this.carrier = stream;
+  }
+
+  /** Publishes of this connection that the inlet has not done with. */
+  get pending(): number {
+    return this.taken;
+  }
+
+  took(): void {
+    this.taken += 1;
+  }
+
+  did(): void {
+    this.taken -= 1;
+    if (this.taken === 0) this.onIdle?.();
+  }
+
+  /** aedes reads when it is told that there is something; also what is left of the stream's end. */
+  readonly resume = (): void => {
+    if (!this.carrier.destroyed) this.carrier.emit('readable');
+  };
+
+  readonly cut = (): void => {
+    this.carrier.destroy();
+    this.socket.destroy();
+  };
 
   /** The CONNACK went out. */
   welcomed(): void {
@@ -107,7 +159,7 @@ export class Connection {
   /** Its account is no more what it was: what is still on its way, a will too, comes to nothing. */
   expel(): void {
     this.belongsTo = NOBODY;
-    this.socket.destroy();
+    this.cut();
   }
 
   /** The subscriptions that were granted, with their QoS. */
@@ -139,13 +191,9 @@ export class Connection {
 interface ConnectionsParts {
   readonly limits: Pick<
     BrokerLimits,
-    | 'connections'
-    | 'connectionsPerAddress'
-    | 'connectTimeoutMs'
-    | 'packetSize'
-    | 'connectPacketSize'
-    | 'pendingPerConnection'
+    'connections' | 'connectionsPerAddress' | 'connectTimeoutMs' | 'packetSize' | 'connectPacketSize'
   >;
+  readonly turns: Turns;
   /** False while nothing more is to be read from anybody. */
   readonly isReading: () => boolean;
   readonly onRefused: (refusal: Refusal, address: string) => void;
@@ -158,7 +206,7 @@ export class Connections {
 
   constructor(private readonly parts: ConnectionsParts) {}
 
-  /** Takes the socket in, guarded; `undefined` where it was closed at once. */
+  /** Gives the socket a place, and time until its CONNACK; `undefined` where it was closed at once. */
   admit(socket: Socket): Connection | undefined {
     const { limits, onRefused } = this.parts;
     // aedes listens too, once it has the socket; before and after that an error must not be unheard.
@@ -177,13 +225,20 @@ export class Connections {
     }
     const connection = new Connection(socket, address, limits.connectTimeoutMs, () => {
       onRefused('connect_timeout', address);
-      socket.destroy();
+      connection.cut();
     });
     this.open.add(connection);
     this.byAddress.set(address, fromAddress + 1);
     socket.once('close', () => this.leave(connection));
-    this.guard(connection);
+    connection.onIdle = () => this.parts.turns.idle(connection);
     return connection;
+  }
+
+  /** From now on `stream` is what carries MQTT, guarded. */
+  carry(connection: Connection, stream: Duplex): void {
+    if (stream !== connection.socket) stream.on('error', () => undefined);
+    connection.carriedBy(stream);
+    this.guard(connection);
   }
 
   /** Those that are let in as one of these accounts; `undefined`: as nobody. */
@@ -195,32 +250,41 @@ export class Connections {
 
   /** Closes all that are open. */
   destroyAll(): void {
-    for (const { socket } of this.open) socket.destroy();
+    for (const connection of this.open) connection.cut();
   }
 
   private guard(connection: Connection): void {
-    const { socket, address } = connection;
-    const { limits, isReading, onRefused } = this.parts;
+    const { stream, address } = connection;
+    const { limits, turns, isReading, onRefused } = this.parts;
     const guard = new FramingGuard(limits);
-    // In both cases aedes reads again by itself: when a publish is done, when the client is ready. Before that
-    // it would deal with later packets ahead of those that came along with the CONNECT.
-    const mayRead = (): boolean =>
-      isReading() &&
-      connection.pending < limits.pendingPerConnection &&
-      (connection.isReady || !guard.isConnectComplete);
-    guardReads(socket, mayRead, (chunk) => {
-      const problem = guard.inspect(chunk);
-      if (problem === undefined) return true;
-      onRefused(problem, address);
-      const words = farewell(problem);
-      if (words) socket.end(words, () => socket.destroy());
-      else socket.destroy();
-      return false;
+    // A CONNECT goes alone: aedes would deal with what comes later ahead of what came along with it. When its client
+    // is ready aedes reads again by itself.
+    const allowance = (): number => {
+      if (!isReading()) return 0;
+      if (connection.isReady) return turns.allowance(connection);
+      return guard.isConnectComplete ? 0 : 1;
+    };
+    guardReads(stream, allowance, (chunk, most) => {
+      const passage = guard.inspect(chunk, most);
+      if (typeof passage === 'object') {
+        turns.spend(
+          connection,
+          passage.packets + Math.floor(passage.bytes / BYTES_OF_A_PACKET),
+          passage.messages,
+        );
+        return passage.bytes;
+      }
+      onRefused(passage, address);
+      const words = farewell(passage);
+      if (words) stream.end(words, connection.cut);
+      else connection.cut();
+      return undefined;
     });
   }
 
   private leave(connection: Connection): void {
     connection.closed();
+    this.parts.turns.leave(connection);
     this.open.delete(connection);
     const left = (this.byAddress.get(connection.address) ?? 1) - 1;
     if (left > 0) this.byAddress.set(connection.address, left);

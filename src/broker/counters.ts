@@ -14,6 +14,10 @@ export interface BrokerCounters {
   readonly refusedPublishes: Record<PublishRefusal, number>;
   /** What clients had no right to: publishes are acknowledged and come to nothing, subscriptions get 0x80. */
   readonly denied: Record<'publish' | 'subscribe' | 'will', number>;
+  /** Times that a client was told of to send more than its rate. */
+  slowed: number;
+  /** Clients cut off because they did so for too long. */
+  flooded: number;
   /** Second copies of a QoS 1 or 2 publish. */
   duplicates: number;
   /** Publishes to `$SYS`: acknowledged, nothing else. */
@@ -36,6 +40,8 @@ export function startCounters(): BrokerCounters {
     publishes: { 0: 0, 1: 0, 2: 0 },
     refusedPublishes: { invalid: 0, overload: 0, inlet: 0, store: 0 },
     denied: { publish: 0, subscribe: 0, will: 0 },
+    slowed: 0,
+    flooded: 0,
     duplicates: 0,
     discarded: 0,
     droppedForwards: 0,

@@ -17,7 +17,20 @@ export type FramingProblem =
   /** A protocol level nobody knows [MQTT-3.1.2-2]. */
   | 'protocol_level';
 
+/** What of a chunk is passed on. */
+export interface Passage {
+  readonly bytes: number;
+  /** That began in it. */
+  readonly packets: number;
+  /** Those of them that are more than an answer to the broker. */
+  readonly messages: number;
+}
+
 const CONNECT = 0x10;
+
+/** PUBACK, PUBREC, PUBREL, PUBCOMP. */
+const FIRST_ANSWER = 4;
+const LAST_ANSWER = 7;
 
 /** Protocol name and level lie within the first nine bytes of a CONNECT's variable header. */
 const CONNECT_HEAD_BYTES = 9;
@@ -35,8 +48,13 @@ export class FramingGuard {
 
   constructor(private readonly limits: { readonly packetSize: number; readonly connectPacketSize: number }) {}
 
-  /** Whether the stream may go on with `chunk`. After a problem the guard is of no more use. */
-  inspect(chunk: Uint8Array): FramingProblem | undefined {
+  /**
+   * Whether the stream may go on with `chunk`, and how much of it: no more than `most` packets begin in that, at least
+   * one. After a problem the guard is of no more use.
+   */
+  inspect(chunk: Uint8Array, most = Infinity): FramingProblem | Passage {
+    const begunBefore = this.packetsBegun;
+    let messages = 0;
     let at = 0;
     while (at < chunk.length) {
       if (this.state === 'body') {
@@ -51,15 +69,19 @@ export class FramingGuard {
         continue;
       }
       const byte = chunk[at] ?? 0;
-      at += 1;
       if (this.state === 'type') {
         if (this.packetsBegun === 0 && byte !== CONNECT) return 'not_mqtt';
+        if (this.packetsBegun - begunBefore >= most) break;
+        at += 1;
         this.packetsBegun += 1;
+        const type = byte >> 4;
+        if (type < FIRST_ANSWER || type > LAST_ANSWER) messages += 1;
         this.length = 0;
         this.factor = 1;
         this.state = 'length';
         continue;
       }
+      at += 1;
       this.length += (byte & 0x7f) * this.factor;
       if ((byte & 0x80) !== 0) {
         if (this.factor === LAST_LENGTH_FACTOR) return 'malformed';
@@ -70,7 +92,7 @@ export class FramingGuard {
       this.bodyLeft = this.length;
       this.state = this.length === 0 ? 'type' : 'body';
     }
-    return undefined;
+    return { bytes: at, packets: this.packetsBegun - begunBefore, messages };
   }
 
   /** Whether the first packet, the CONNECT, has passed as a whole. */
@@ -121,23 +143,32 @@ export function farewell(problem: FramingProblem): Uint8Array | undefined {
 }
 
 /**
- * Puts `mayRead` and `inspect` between a stream and whoever reads it; once `inspect` has said no, nothing is
- * read any more. The broker pulls with `read()`, so that
- * is where to stand: a stream piped in between would cost every packet a second passage through Node's
- * stream machinery (a tenth of the throughput), and the broker would lose the socket's own back-pressure.
+ * Puts `allowance` and `inspect` between a stream and whoever reads it: how many packets may be read now, and how
+ * many bytes of the chunk that is there they are. The rest goes back into the stream. Once `inspect` has said no,
+ * nothing is read any more.
+ *
+ * The broker pulls with `read()`, so that is where to stand: a stream piped in between would cost every packet a
+ * second passage through Node's stream machinery (a tenth of the throughput), and the broker would lose the socket's
+ * own back-pressure.
  */
 export function guardReads(
   stream: Readable,
-  mayRead: () => boolean,
-  inspect: (chunk: Uint8Array) => boolean,
+  allowance: () => number,
+  inspect: (chunk: Uint8Array, most: number) => number | undefined,
 ): void {
   const read = stream.read.bind(stream);
   let isOver = false;
   stream.read = (size?: number): unknown => {
-    if (isOver || !mayRead()) return null;
+    const most = isOver ? 0 : allowance();
+    if (most <= 0) return null;
     const chunk: unknown = read(size);
     if (!(chunk instanceof Uint8Array)) return chunk;
-    isOver = !inspect(chunk);
-    return isOver ? null : chunk;
+    const bytes = inspect(chunk, most);
+    isOver = bytes === undefined;
+    if (bytes === undefined) return null;
+    if (bytes === chunk.length) return chunk;
+    // What is put back keeps the stream from ending before it is read.
+    stream.unshift(chunk.subarray(bytes));
+    return chunk.subarray(0, bytes);
   };
 }

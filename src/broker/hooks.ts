@@ -101,9 +101,9 @@ export function makeHooks(parts: HookParts): Hooks {
         refuse('overload', 'too many readings are waiting to be stored');
         return;
       }
-      if (connection) connection.pending += 1;
+      connection?.took();
       takeAndStore(packet, publish, connection, (refusal) => {
-        if (connection) connection.pending -= 1;
+        connection?.did();
         if (refusal) refuse(refusal.kind, refusal.reason);
         else callback();
       });

@@ -8,6 +8,8 @@ export interface BrokerLimits {
   readonly connectionsPerAddress: number;
   /** From accepting a connection to its CONNACK, however slowly the bytes come. */
   readonly connectTimeoutMs: number;
+  /** Longest keep-alive; it holds for clients that ask for none, too. */
+  readonly keepAliveMs: number;
   /** Bytes of a packet after its fixed header. */
   readonly packetSize: number;
   /** The same for the CONNECT packet, which anybody may send. */
@@ -24,6 +26,10 @@ export interface BrokerLimits {
   readonly pendingBytes: number;
   /** From this many of one connection on, no more is read from it until some are done. */
   readonly pendingPerConnection: number;
+  /** Packets of one client, answers not counted; above it for long, it is read from no faster than this. */
+  readonly messagesPerSecond: number;
+  /** A client that has been above that rate for so long is disconnected. */
+  readonly floodTimeoutMs: number;
   /** Bytes waiting for a subscriber that reads too slowly; what comes on top is not sent to it. */
   readonly backlogBytes: number;
   readonly subscriptionsPerClient: number;
@@ -53,6 +59,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   // Behind a container's proxy all devices share one address.
   connectionsPerAddress: 500,
   connectTimeoutMs: 10_000,
+  keepAliveMs: 4 * 3_600_000,
   // zigbee2mqtt describes all its devices in one message: hundreds of kilobytes.
   packetSize: MIB,
   connectPacketSize: 16 * KIB,
@@ -61,7 +68,9 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   topicLevels: 32,
   pendingReadings: 10_000,
   pendingBytes: 32 * MIB,
-  pendingPerConnection: 500,
+  pendingPerConnection: 100,
+  messagesPerSecond: 500,
+  floodTimeoutMs: 5 * 60_000,
   backlogBytes: 256 * KIB,
   subscriptionsPerClient: 100,
   sessions: 1_000,

@@ -4,15 +4,31 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
 
+export type Scheme = 'mqtt' | 'mqtts' | 'ws' | 'wss';
+
 export interface ListenAddress {
   readonly host: string;
+  /** 0 takes a free one. */
   readonly port: number;
+}
+
+export interface Listener extends ListenAddress {
+  /** Default: mqtt. */
+  readonly scheme?: Scheme | undefined;
+  /** Of websockets: the only one that is served; absent: any. */
+  readonly path?: string | undefined;
+}
+
+/** One that is open, with what it is bound to. */
+export interface Listening extends ListenAddress {
+  readonly scheme: Scheme;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there',
   EACCES: 'not permitted; ports below 1024 need a privilege',
   EADDRNOTAVAIL: 'this machine has no such address',
+  EAFNOSUPPORT: 'this machine has no such addresses: IPv6 is switched off',
   ENOTFOUND: 'no such host name',
 };
 
@@ -32,11 +48,18 @@ export class ListenError extends Error {
   }
 }
 
-/** Resolves with the address the server is bound to. Rejects with a `ListenError`. */
-export async function listen(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
+/**
+ * Resolves with the address the server is bound to. Rejects with a `ListenError`.
+ * @param ipv6Only an IPv6 wildcard address leaves IPv4 to another listener
+ */
+export async function listen(
+  server: Server,
+  { host, port }: ListenAddress,
+  ipv6Only = false,
+): Promise<ListenAddress> {
   try {
     // A port out of range is thrown at once.
-    server.listen({ host, port });
+    server.listen({ host, port, ipv6Only });
     await once(server, 'listening');
   } catch (error) {
     throw new ListenError(codeOf(error), host, port, error);

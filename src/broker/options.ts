@@ -4,8 +4,9 @@
 import type { Accounts } from './accounts.ts';
 import type { Inlet, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
-import type { ListenAddress } from './listen.ts';
+import type { Listener } from './listen.ts';
 import type { BrokerStore } from './store.ts';
+import type { TlsIdentity } from './tls.ts';
 import type { After } from './write-behind.ts';
 
 export type Log = (
@@ -15,8 +16,11 @@ export type Log = (
 ) => void;
 
 export interface BrokerOptions {
-  /** Port 0 takes a free one. */
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly Listener[];
+  /** What listeners with TLS show; there must be one for them. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Of web pages whose scripts may connect over websockets, such as `http://homeassistant.local:8123`; `*` is any. */
+  readonly origins?: readonly string[];
   readonly limits?: Partial<BrokerLimits>;
   readonly inlet: Inlet;
   /** Absent: everybody may connect, publish and subscribe. */

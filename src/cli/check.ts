@@ -3,7 +3,7 @@ import { EXIT, type ExitCode } from './exit-codes.ts';
 
 /** Validates the configuration. Opens no database and no port. */
 export function check(file: string, asJson: boolean): ExitCode {
-  const loaded = load(file);
+  const loaded = load(file, { certificate: 'checked' });
   const problems = loaded.ok ? [] : loaded.problems;
   if (asJson) process.stdout.write(`${JSON.stringify({ ok: loaded.ok, problems }, null, 2)}\n`);
   else if (loaded.ok) {

@@ -4,16 +4,28 @@
 import { readFileSync } from 'node:fs';
 import { DeviceFile, deviceFileOf } from '../accounts/device-file.ts';
 import { readPasswordHash } from '../accounts/password-hash.ts';
+import {
+  readServerCertificate,
+  type CertificateFiles,
+  type CertificateProblem,
+} from '../certificates/server-certificate.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { loadConfig, type Config } from '../config/load.ts';
+import type { EpochMs } from '../core/time.ts';
 import { compileExpressions } from '../expression/expressions.ts';
 
 export type Loaded =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** `alsoDevices`: names that are about to be accounts of devices as well. */
-export function load(file: string, alsoDevices: readonly string[] = []): Loaded {
+export interface LoadFor {
+  /** Names that are about to be accounts of devices as well. */
+  readonly alsoDevices?: readonly string[];
+  /** `checked`: its files are looked into, for the daemon; `to come`: it is about to be made. Default: as named. */
+  readonly certificate?: 'checked' | 'to come';
+}
+
+export function load(file: string, { alsoDevices = [], certificate }: LoadFor = {}): Loaded {
   return loadConfig(file, {
     env: process.env,
     readFile: (path) => readFileSync(path, 'utf8'),
@@ -33,7 +45,14 @@ export function load(file: string, alsoDevices: readonly string[] = []): Loaded 
           : { names: [...read.devices.map(({ name }) => name), ...alsoDevices] };
       },
     },
+    isCertificateToCome: certificate === 'to come',
+    ...(certificate === 'checked' && { checkCertificate }),
   });
+}
+
+function checkCertificate(files: CertificateFiles): readonly CertificateProblem[] {
+  const read = readServerCertificate(files, Date.now() as EpochMs);
+  return 'problems' in read ? read.problems : [];
 }
 
 export function printProblems(problems: readonly Problem[]): void {

@@ -11,7 +11,6 @@ import {
   deviceFileOf,
   deviceNameProblem,
   type Device,
-  type Owner,
 } from '../accounts/device-file.ts';
 import { DEVICE_KINDS, settingsText, type DeviceKind } from '../accounts/device-settings.ts';
 import { hashPassword, RANDOM_PASSWORD, randomPassword } from '../accounts/password-hash.ts';
@@ -21,6 +20,7 @@ import { brokerAddress } from './broker-address.ts';
 import { load, printProblems } from './configuration.ts';
 import { DaemonDown, devicesOf } from './daemon.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { ownerFor, type Owner } from './owner.ts';
 
 interface PrintOptions {
   readonly config: string;
@@ -164,7 +164,7 @@ function change(config: string, work: (devices: readonly Device[]) => readonly D
   const missing = missingConfiguration(config);
   if (missing !== undefined) return complain(missing, EXIT.configuration);
   try {
-    const problem = new DeviceFile(deviceFileOf(config)).change(work, ownerFor(config));
+    const problem = new DeviceFile(deviceFileOf(config)).change(work, ownerOf(config));
     return problem === undefined ? EXIT.done : complain(problem, EXIT.usage);
   } catch (error) {
     if (error instanceof DeviceFileError) return complain(error.message, EXIT.configuration);
@@ -240,7 +240,7 @@ async function tellWhetherTaken(config: Config, configFile: string): Promise<voi
 
 /** An account of the configuration that is in the way. */
 function clashWithUsers(config: string, name: string, clientId: string | undefined): string | undefined {
-  const loaded = load(config, [name]);
+  const loaded = load(config, { alsoDevices: [name] });
   if (loaded.ok) {
     const owner = loaded.config.users.find((user) => clientId !== undefined && user.clientId === clientId);
     return owner && `the client identifier belongs to the user ${owner.name} of the configuration already`;
@@ -251,16 +251,9 @@ function clashWithUsers(config: string, name: string, clientId: string | undefin
   return isTaken ? `the configuration has a user ${name} already` : undefined;
 }
 
-/** Root writes for the daemon, which runs as the owner of its data or configuration. */
-function ownerFor(config: string): Owner | undefined {
-  if (process.getuid?.() !== 0) return undefined;
+function ownerOf(config: string): Owner | undefined {
   const loaded = load(config);
-  const candidates = [deviceFileOf(config), ...(loaded.ok ? [loaded.config.dataDir] : []), config];
-  for (const candidate of candidates) {
-    const stats = statSync(candidate, { throwIfNoEntry: false });
-    if (stats) return { uid: stats.uid, gid: stats.gid };
-  }
-  return undefined;
+  return ownerFor([deviceFileOf(config), ...(loaded.ok ? [loaded.config.dataDir] : []), config]);
 }
 
 function missingConfiguration(config: string): string | undefined {

@@ -4,6 +4,7 @@
 import { deviceFileOf } from '../accounts/device-file.ts';
 import { Bridge } from '../bridge.ts';
 import { ListenError } from '../broker/listen.ts';
+import { CertificateError } from '../certificates/served-certificate.ts';
 import type { Config } from '../config/load.ts';
 import type { EpochMs } from '../core/time.ts';
 import { SystemClock, bootId } from '../host/clock.ts';
@@ -23,7 +24,7 @@ export interface RunOptions {
 }
 
 export async function run(options: RunOptions): Promise<ExitCode> {
-  const loaded = load(options.config);
+  const loaded = load(options.config, { certificate: 'checked' });
   if (!loaded.ok) {
     printProblems(loaded.problems);
     return EXIT.configuration;
@@ -88,6 +89,7 @@ function explain(error: unknown): { readonly code: ExitCode; readonly message: s
   if (error instanceof DatabaseError) {
     return { code: EXIT.database, message: `${error.message}; ${error.hint}` };
   }
+  if (error instanceof CertificateError) return { code: EXIT.configuration, message: error.message };
   if (error instanceof ListenError || error instanceof WebListenError) {
     return { code: EXIT.unavailable, message: `${error.message}; is another one running on that port?` };
   }
@@ -99,7 +101,7 @@ function explain(error: unknown): { readonly code: ExitCode; readonly message: s
 
 /** Another configuration is taken whole or not at all. */
 function reload(bridge: Bridge, file: string, log: Log, secrets: string[]): void {
-  const loaded = load(file);
+  const loaded = load(file, { certificate: 'checked' });
   if (!loaded.ok) {
     printProblems(loaded.problems);
     log('error', `${file} has problems: the configuration stays as it was`);
@@ -117,7 +119,7 @@ function announce(bridge: Bridge, config: Config, log: Log): void {
   const { broker, web, exist } = bridge.addresses;
   log('info', 'ready', { version: VERSION, broker: broker.join(' '), web: web ?? 'none', exist });
   const door = config.demo;
-  const [listener] = broker;
+  const listener = broker.find((url) => url.startsWith('mqtt:'));
   if (!door || listener === undefined) return;
   const { hostname, port } = new URL(listener);
   for (const line of [

@@ -33,6 +33,9 @@ function render(status: Status): string {
     ...status.problems.map((problem) => `attention ${problem}`),
     `daemon    up for ${duration(status.uptime_s)}, version ${status.version}`,
     `broker    ${broker === null ? 'none' : `${broker.listening.join(', ')}; ${broker.clients} connected`}`,
+    ...(broker?.certificate
+      ? [`tls       certificate valid until ${broker.certificate.valid_until.slice(0, 10)}`]
+      : []),
     ...connections.map(({ name, url, state, since, last_error: error, messages }) => {
       const detail = state === 'connected' || error === null ? '' : ` (${error})`;
       return `source    ${name} at ${url}: ${state} since ${since}${detail}; ${messages} messages`;

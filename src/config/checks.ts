@@ -13,6 +13,7 @@ import {
 } from '../core/attribute.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { connectionFindings } from './connections.ts';
+import { readListener } from './listeners.ts';
 import { operationsIn } from './mapping.ts';
 import type { OperationName } from './operations.ts';
 import { nearest, type Path, type Finding } from './problem.ts';
@@ -72,10 +73,11 @@ function listenerFindings(broker: unknown, web: unknown, exist: Entry): Finding[
   const ofOneHost = new Set<unknown>();
   urls.forEach((url, index) => {
     const path = Array.isArray(listen) ? ['broker', 'listen', index] : ['broker', 'listen'];
+    const read = typeof url === 'string' ? readListener(url) : '';
+    if (typeof read !== 'object') return;
+    const { host } = read;
+    const port = String(read.port);
     // The same port on 127.0.0.1 and [::1] is two listeners.
-    const [, host, port = '1883'] =
-      typeof url === 'string' ? (/^mqtt:\/\/(.*?)(?::(\d+))?\/?$/.exec(url.trim()) ?? []) : [];
-    if (host === undefined) return;
     if (port !== '0' && ofOneHost.has(`${host}:${port}`)) {
       findings.push({ path, message: 'this listener stands here twice', hint: 'keep one of them' });
     }

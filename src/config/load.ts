@@ -5,10 +5,12 @@ import type { ValueType } from '../core/attribute.ts';
 import type { Mode } from '../core/delivery/state.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
+import { certificateOf, type CertificateCheck, type ConfiguredCertificate } from './certificate.ts';
 import { connectionsOf, type ConfiguredConnection } from './connections.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
 import { isSecret } from './kinds.ts';
+import { tlsFindings } from './listeners.ts';
 import { pathText, type Path, type Problem } from './problem.ts';
 import { configuration, type Configuration } from './schema.ts';
 import { readSource, type Source } from './source.ts';
@@ -23,6 +25,10 @@ export interface LoadOptions {
   readonly readFile: ReadFile;
   readonly checkExpression: CheckExpression;
   readonly checkAccounts: AccountCheck;
+  /** It is about to be made: that there is none is no problem. */
+  readonly isCertificateToCome?: boolean;
+  /** Absent for whoever does not serve it: its key is for the daemon's eyes only. */
+  readonly checkCertificate?: CertificateCheck;
 }
 
 /** An attribute that mappings may feed, with everything known about it. */
@@ -58,7 +64,12 @@ export interface Config {
     readonly callsPerHour: number;
   };
   readonly flush: { readonly everyMs: number; readonly lingerMs: number; readonly batch: number };
-  readonly broker: false | Pick<Exclude<Configuration['broker'], false>, 'listen' | 'limits'>;
+  readonly broker:
+    | false
+    | (Pick<Exclude<Configuration['broker'], false>, 'listen' | 'limits' | 'origins' | 'mdns'> & {
+        /** There is one where a listener speaks TLS. */
+        readonly tls: ConfiguredCertificate | undefined;
+      });
   /** Accounts of clients; those that `mqtt2exist devices` made are elsewhere. */
   readonly users: readonly ConfiguredUser[];
   /** Existing brokers to take readings from; no two of one name. */
@@ -99,6 +110,7 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
     ? [
         ...findConflicts(source.value, options.checkExpression),
         ...accountFindings(source.value, file, options.checkAccounts),
+        ...(options.isCertificateToCome === true ? [] : tlsFindings(source.value)),
       ]
     : [];
   for (const finding of findings) {
@@ -117,8 +129,12 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
   const connections = connectionsOf(data?.connections ?? [], read, ({ path: at, message, hint }) => {
     problems.add(source.valueOffset(at), at, message, hint);
   });
+  const tls = data && data.broker !== false ? data.broker.tls : {};
+  const certificate = certificateOf(tls, file, options.checkCertificate, ({ path: at, message, hint }) => {
+    problems.add(source.valueOffset(at), at, message, hint);
+  });
   if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
-  return { ok: true, config: configOf(data, { token, users, connections }, file, source) };
+  return { ok: true, config: configOf(data, { token, users, connections, certificate }, file, source) };
 }
 
 /** Gathers problems: one for each path and message, none about what was complained of already. */
@@ -185,11 +201,14 @@ function isRecord(candidate: unknown): candidate is Readonly<Record<string, unkn
 }
 
 /** What is read from other files than the configuration itself. */
-type Elsewhere = Pick<Config, 'users' | 'connections'> & { readonly token: string | undefined };
+type Elsewhere = Pick<Config, 'users' | 'connections'> & {
+  readonly token: string | undefined;
+  readonly certificate: ConfiguredCertificate | undefined;
+};
 
 function configOf(
   data: Configuration,
-  { token, users, connections }: Elsewhere,
+  { token, users, connections, certificate }: Elsewhere,
   file: string,
   source: Source,
 ): Config {
@@ -206,7 +225,16 @@ function configOf(
       callsPerHour: exist.calls_per_hour,
     },
     flush: { everyMs: flush.every, lingerMs: flush.linger, batch: flush.batch },
-    broker: broker === false ? false : { listen: broker.listen, limits: broker.limits },
+    broker:
+      broker === false
+        ? false
+        : {
+            listen: broker.listen,
+            limits: broker.limits,
+            origins: broker.origins,
+            mdns: broker.mdns,
+            tls: certificate,
+          },
     users,
     connections,
     web: web === false ? false : { listen: web.listen },

@@ -5,9 +5,10 @@ import * as z from 'zod';
 import { isTimeZone } from '../core/time.ts';
 import { topicProblem } from '../core/topic.ts';
 import { attributes } from './attributes.ts';
+import { broker } from './broker.ts';
 import { connections } from './connections.ts';
 import { duration, filePath, notYet, secret, section, text, wholeNumber, wrong } from './kinds.ts';
-import { broker, web } from './listen.ts';
+import { web } from './listen.ts';
 import { mapping } from './mapping.ts';
 
 const EXIST_URL_HINT = 'write https://exist.io, or sandbox for a local Exist';

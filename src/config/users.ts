@@ -6,7 +6,7 @@ import { grantProblem } from '../core/rights.ts';
 import type { Finding } from './problem.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { filePath, section, text } from './kinds.ts';
-import { isOpen } from './listen.ts';
+import { isOpen } from './listeners.ts';
 
 /** What is known of accounts elsewhere. */
 export interface AccountCheck {

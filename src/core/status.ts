@@ -25,6 +25,13 @@ export interface Status {
   readonly broker: {
     readonly listening: readonly string[];
     readonly clients: number;
+    /** What listeners with TLS show. */
+    readonly certificate: {
+      /** ISO 8601 with zone. */
+      readonly valid_until: string;
+      /** Host names and addresses. */
+      readonly names: readonly string[];
+    } | null;
   } | null;
   /** Existing brokers that readings are taken from, in the order of the configuration. */
   readonly connections: readonly {

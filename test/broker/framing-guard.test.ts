@@ -12,8 +12,8 @@ const publishBytes = generate(publishPacket('home/door', 'open', { qos: 1, messa
 function inspectAll(chunks: readonly Uint8Array[]): string | undefined {
   const guard = new FramingGuard(limits);
   for (const chunk of chunks) {
-    const problem = guard.inspect(chunk);
-    if (problem !== undefined) return problem;
+    const verdict = guard.inspect(chunk);
+    if (typeof verdict === 'string') return verdict;
   }
   return undefined;
 }
@@ -55,10 +55,10 @@ test('once a chunk was refused, nothing is read any more', () => {
   const seen: string[] = [];
   guardReads(
     stream,
-    () => true,
+    () => 1,
     (chunk) => {
       seen.push(Buffer.from(chunk).toString());
-      return seen.length < 2;
+      return seen.length < 2 ? chunk.length : undefined;
     },
   );
   const read = (text: string): unknown => {

@@ -61,9 +61,9 @@ describe('a valid configuration', () => {
     const text = `${minimal}broker: { listen: ["mqtt://[::1]:1884", "mqtt://localhost", "mqtt://127.0.0.1:0"] }\nweb: { listen: "[::1]:9000" }\n`;
     const { broker, web } = configOf(text);
     expect(broker && broker.listen).toEqual([
-      { host: '::1', port: 1884 },
-      { host: 'localhost', port: 1883 },
-      { host: '127.0.0.1', port: 0 },
+      { scheme: 'mqtt', host: '::1', port: 1884 },
+      { scheme: 'mqtt', host: 'localhost', port: 1883 },
+      { scheme: 'mqtt', host: '127.0.0.1', port: 0 },
     ]);
     expect(web && web.listen).toEqual({ host: '::1', port: 9000 });
   });

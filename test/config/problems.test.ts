@@ -124,7 +124,7 @@ it('says what is wrong and what to write instead', () => {
     'web.password: a password for the web page: not supported in this version yet',
     'connections: is not a list of connections; begin each with `- url: mqtt://…`',
     'broker.listen[0]: is open to the network, and nobody has an account',
-    'broker.listen[1]: wss listeners are not supported in this version yet',
+    'broker.listen[1]: is a listener with TLS, and there is no certificate; `mqtt2exist certificate` makes one',
     'web.listen: is open to the network, and that needs a password',
     'flush.batch: is too large; write a whole number from 1 to 35',
     'flush.linger: is out of range; write a duration from 0s to 1h',
