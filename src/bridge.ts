@@ -20,12 +20,20 @@ import { Flusher } from './flusher.ts';
 import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
 import { Sightings } from './intake/sightings.ts';
+import { Silence } from './intake/silence.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Narrator, type Log } from './narrator.ts';
 import { metricsOf, overview } from './overview.ts';
 import { Playground } from './playground.ts';
-import { accountSettings, restartKeys, rulesOf, settingsOf, wantedAttributes } from './settings.ts';
+import {
+  accountSettings,
+  restartKeys,
+  rulesOf,
+  settingsOf,
+  wantedAttributes,
+  watchedOf,
+} from './settings.ts';
 import { Upkeep } from './upkeep.ts';
 import { Web } from './web/web.ts';
 
@@ -52,6 +60,7 @@ export class Bridge {
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
   private readonly sightings: Sightings;
+  private readonly silence: Silence;
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
   private readonly front: BrokerFront | undefined;
@@ -102,7 +111,21 @@ export class Bridge {
     });
     this.ledger.delivery.want(wantedAttributes(config));
     this.sightings = new Sightings(() => clock.monotonicMs());
+    const { journal } = this.ledger;
     const known = (): EpochMs | undefined => (clock.problem === undefined ? clock.now() : undefined);
+    this.silence = new Silence({
+      now: known,
+      monotonicMs: () => clock.monotonicMs(),
+      after: (delayMs, task) => clock.after(delayMs, task),
+      load: () => journal.lastHeard(),
+      save: (heard) => {
+        this.saveQuietly(() => {
+          journal.saveLastHeard(heard);
+        });
+      },
+      log,
+    });
+    this.silence.configure(watchedOf(config));
     this.intake = new Intake(
       {
         journal: this.ledger.journal,
@@ -119,6 +142,7 @@ export class Bridge {
         },
         onSeen: (sighting) => {
           this.sightings.saw(sighting);
+          if (!sighting.replay) for (const key of sighting.keys) this.silence.heard(key);
         },
         onEstimated: (messages) => {
           this.narrator.estimated(messages);
@@ -228,6 +252,7 @@ export class Bridge {
     this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
     this.flusher.start();
+    this.silence.start();
     this.upkeep.start();
     const plain = this.front?.listening.find((url) => url.startsWith('mqtt:'));
     await this.playground.startDoor(plain, (publish) => this.accounts.openOwn(publish));
@@ -239,6 +264,7 @@ export class Bridge {
     this.isStopping = true;
     this.time.stop();
     this.upkeep.stop();
+    this.silence.stop();
     await this.playground.stopDoor();
     this.announce('availability', 'offline');
     await this.connections.stop();
@@ -261,6 +287,7 @@ export class Bridge {
     this.config = { ...config, dataDir: before.dataDir, broker: before.broker, web: before.web };
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake.reconfigure(rulesOf(config));
+    this.silence.configure(watchedOf(config));
     this.connections.configure(config);
     if (config.broker !== false) this.front?.reconfigure(config.broker);
     this.flusher.reconfigure(settingsOf(config));
@@ -287,6 +314,7 @@ export class Bridge {
       refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
       broker: this.front?.status ?? null,
       connections: this.connections.status(),
+      silent: this.silence.list(),
       troubles: this.troubles(),
     });
   }
@@ -379,6 +407,15 @@ export class Bridge {
     if (this.ledger.space.isShort)
       troubles.push('the disk is nearly full: no readings are taken until there is space');
     return troubles;
+  }
+
+  /** Not worth ending for: a full disk, say. */
+  private saveQuietly(save: () => void): void {
+    try {
+      save();
+    } catch (error) {
+      this.log('debug', 'what was heard of sensors could not be saved', { error: String(error) });
+    }
   }
 
   /** A disk that errs ends the process: it is not trusted further. */

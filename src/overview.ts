@@ -28,6 +28,7 @@ export interface OverviewSources {
   readonly refused: Status['refused_readings'];
   readonly broker: Status['broker'];
   readonly connections: Status['connections'];
+  readonly silent: Status['silent'];
   /** Trouble of other parts, in sentences. */
   readonly troubles: readonly string[];
 }
@@ -52,6 +53,7 @@ export function overview(sources: OverviewSources): Status {
     },
     broker: sources.broker,
     connections: sources.connections,
+    silent: sources.silent,
     queue: queueOf(delivery, sources.undated),
     readings: { ...sources.counters },
     refused_readings: sources.refused,
@@ -69,7 +71,7 @@ function stateOf(account: Account, now: EpochMs): Status['exist']['state'] {
   return account.lastSuccessAt === null ? 'starting' : 'ok';
 }
 
-function problemsOf({ delivery, timeProblem, undated, troubles, zone }: OverviewSources): string[] {
+function problemsOf({ delivery, timeProblem, undated, troubles, zone, silent }: OverviewSources): string[] {
   const problems = [...troubles];
   const { account, attributes, keys } = delivery;
   if (account.hold?.reason === 'unauthorised') {
@@ -85,6 +87,9 @@ function problemsOf({ delivery, timeProblem, undated, troubles, zone }: Overview
     problems.push(`the time zone is not known yet; ${undated} readings wait for it`);
   for (const { name, state, reason } of attributes.values()) {
     if (state === 'held') problems.push(`attribute ${name} is held: ${reason ?? 'no reason given'}`);
+  }
+  for (const { attribute, topics, last_heard: since } of silent) {
+    problems.push(`nothing was heard of ${topics.join(', ')} (${attribute}) since ${since}`);
   }
   const held = [...keys.values()].filter((key) => key.held).length;
   if (held > 0) problems.push(`${held} ${held === 1 ? 'item is' : 'items are'} held for you to decide`);
@@ -223,6 +228,15 @@ export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
       help: 'Messages taken from an existing broker since the start.',
       type: 'counter',
       samples: connections.map(({ name, messages }) => ({ labels: { name }, value: messages })),
+    },
+    {
+      name: 'mqtt2exist_silent',
+      help: 'Mappings that nothing was heard of for longer than their silent_after.',
+      type: 'gauge',
+      samples: status.silent.map(({ attribute, topics }) => ({
+        labels: { attribute, topics: topics.join(', ') },
+        value: 1,
+      })),
     },
     {
       name: 'mqtt2exist_today_total',

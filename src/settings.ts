@@ -9,6 +9,7 @@ import type { Settings } from './core/delivery/state.ts';
 import type { Payload } from './core/payload.ts';
 import { compileExpressions } from './expression/expressions.ts';
 import type { Rule } from './intake/ports.ts';
+import type { Watched } from './intake/silence.ts';
 import type { WantedAttribute } from './ledger/delivery-store.ts';
 
 /** For the intake: the mappings with their compiled expressions. */
@@ -19,6 +20,14 @@ export function rulesOf(config: Config): Rule<Payload>[] {
     const compiled = compileExpressions(expressions, { objectAsText });
     if (!compiled.ok) throw new Error(`mapping ${mapping.key} passed the check but does not compile`);
     return { mapping, extract: compiled.extract };
+  });
+}
+
+/** For the watch over sensors that go quiet. */
+export function watchedOf(config: Config): Watched[] {
+  return compileMappings(config).flatMap(({ mapping: { key, attribute, filters: topics } }, index) => {
+    const silentAfterMs = config.mappings[index]?.silent_after;
+    return silentAfterMs === undefined ? [] : [{ key, attribute, topics, silentAfterMs }];
   });
 }
 

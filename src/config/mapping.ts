@@ -102,6 +102,12 @@ export const mapping = z
       .describe(
         'After an event that counted, further ones within this time count nothing. For `count`, `add`, `set` and `time`; a meter (`rise`) and minutes (`duration`) have no events to bounce.',
       ),
+    silent_after: duration('1m', '366d')
+      .optional()
+      .describe(
+        'Where no message came for longer, the status and the metrics say so. No value is made up for the day.',
+      )
+      .meta({ examples: ['24h'] }),
     count,
     add,
     rise,

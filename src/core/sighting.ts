@@ -12,10 +12,14 @@ export interface Sighting {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
+  /** It came because of a subscription, not because somebody published. */
+  readonly replay: boolean;
   readonly at: EpochMs;
   /** The account, client or connection it came from, where that is known. */
   readonly from: string | undefined;
-  /** What takes it: `opens (count)`. */
+  /** Keys of the mappings that take it. */
+  readonly keys: readonly string[];
+  /** The same in words: `opens (count)`. */
   readonly mappings: readonly string[];
   readonly fate: Fate;
   readonly reason: string | undefined;

@@ -183,7 +183,9 @@ export function sightingOf<Parsed>(
   { message, mark, account, rules }: Omit<ReadMessage<Parsed>, 'extractions'>,
   { fate, reason, contributions }: Pick<Sighting, 'fate' | 'reason' | 'contributions'>,
 ): Sighting {
-  const { topic, payload, retain, receivedAt: at } = message;
+  const { topic, payload, retain, replay, receivedAt: at } = message;
+  const keys = rules.map(({ mapping }) => mapping.key);
   const mappings = rules.map(({ mapping }) => `${mapping.attribute} (${mapping.operation.kind})`);
-  return { topic, payload, retain, at, from: account ?? mark?.client, mappings, fate, reason, contributions };
+  const from = account ?? mark?.client;
+  return { topic, payload, retain, replay, at, from, keys, mappings, fate, reason, contributions };
 }

@@ -16,7 +16,7 @@ export type Condition =
 
 /** JSON that is none: no check of SQLite's finds it, and it would end the process at every start. */
 const GARBLED = [
-  "SELECT 1 FROM meta WHERE key IN ('account', 'readings', 'retention', 'backup') AND NOT json_valid(value)",
+  "SELECT 1 FROM meta WHERE key IN ('account', 'readings', 'retention', 'backup', 'heard') AND NOT json_valid(value)",
   'SELECT 1 FROM mapping_state WHERE NOT json_valid(state)',
   `SELECT 1 FROM ledger WHERE closed = 0 AND (NOT json_valid(coalesce(wanted, '0'))
      OR NOT json_valid(coalesce(aggregate, '0')) OR NOT json_valid(coalesce(delivered, '0'))

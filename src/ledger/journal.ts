@@ -17,6 +17,7 @@ import { ReadingRows } from './reading-rows.ts';
 /** States kept in memory beside the database; past it the ones used longest ago are read again when needed. */
 const MOST_CACHED_STATES = 10_000;
 const COUNTERS = 'readings';
+const HEARD = 'heard';
 
 interface StateChange {
   readonly mapping: string;
@@ -227,6 +228,16 @@ export class Journal {
     most: number,
   ): { readonly at: EpochMs; readonly topic: string; readonly reason: string; readonly payload: string }[] {
     return this.sql.readRefused.all(most).map((row) => ({ ...row, at: row.at as EpochMs }));
+  }
+
+  /** When mappings were last heard of, as it was last saved. */
+  lastHeard(): Readonly<Record<string, number>> {
+    const row = this.sql.readMeta.get(HEARD);
+    return row ? (JSON.parse(row.value) as Record<string, number>) : {};
+  }
+
+  saveLastHeard(heard: Readonly<Record<string, number>>): void {
+    this.commits.readings(() => this.sql.writeMeta.run(HEARD, JSON.stringify(heard)));
   }
 
   private write(): void {

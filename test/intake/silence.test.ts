@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { HOUR_MS, MINUTE_MS, type EpochMs } from '../../src/core/time.ts';
+import { Silence } from '../../src/intake/silence.ts';
+
+const DOOR = { key: 'door', attribute: 'opens', topics: ['home/door'], silentAfterMs: 24 * HOUR_MS };
+const START = Date.parse('2026-11-24T12:00:00Z');
+
+function setup(saved: Record<string, number> = {}, start = START) {
+  const world = { ms: 0, isTimeKnown: true, saved, log: [] as string[] };
+  let timer: { atMs: number; task: () => void } | undefined;
+  const silence = new Silence({
+    now: () => (world.isTimeKnown ? ((start + world.ms) as EpochMs) : undefined),
+    monotonicMs: () => world.ms,
+    after: (delayMs, task) => {
+      timer = { atMs: world.ms + delayMs, task };
+      return () => {
+        timer = undefined;
+      };
+    },
+    load: () => world.saved,
+    save: (heard) => {
+      world.saved = { ...heard };
+    },
+    log: (level, message) => world.log.push(`${level}: ${message}`),
+  });
+  const pass = (ms: number): void => {
+    const until = world.ms + ms;
+    while (timer && timer.atMs <= until) {
+      world.ms = timer.atMs;
+      timer.task();
+    }
+    world.ms = until;
+  };
+  return { world, silence, pass };
+}
+
+describe('a mapping with silent_after', () => {
+  test('is told of once nothing was heard of it for so long, and once more when it is back', () => {
+    const { world, silence, pass } = setup();
+    silence.configure([DOOR]);
+    silence.start();
+    pass(20 * HOUR_MS);
+    silence.heard('door');
+    pass(24 * HOUR_MS - MINUTE_MS);
+    expect(silence.list()).toEqual([]);
+    pass(2 * MINUTE_MS);
+    expect(silence.list()).toEqual([
+      {
+        attribute: 'opens',
+        topics: ['home/door'],
+        last_heard: '2026-11-25T08:00:00.000Z',
+        silent_after_s: 86_400,
+      },
+    ]);
+    pass(5 * HOUR_MS);
+    silence.heard('door');
+    pass(MINUTE_MS);
+    expect(silence.list()).toEqual([]);
+    expect(world.log).toEqual([
+      'warn: nothing was heard of home/door (opens) for 24 h',
+      'info: home/door (opens) is heard of again',
+    ]);
+  });
+
+  test('stays silent over a restart', () => {
+    const first = setup();
+    first.silence.configure([DOOR]);
+    first.silence.start();
+    first.silence.heard('door');
+    first.pass(20 * HOUR_MS);
+    first.silence.stop();
+    const second = setup(first.world.saved, START + 23 * HOUR_MS);
+    second.silence.configure([DOOR]);
+    second.silence.start();
+    expect(second.silence.list()).toEqual([]);
+    second.pass(2 * HOUR_MS);
+    expect(second.silence.list()).toHaveLength(1);
+  });
+
+  test('gives no alarm where the mapping is new, or while the time is not known', () => {
+    const { world, silence, pass } = setup({ other: START - 100 * HOUR_MS });
+    world.isTimeKnown = false;
+    silence.configure([DOOR]);
+    silence.start();
+    pass(30 * HOUR_MS);
+    expect(silence.list()).toEqual([]);
+    world.isTimeKnown = true;
+    pass(MINUTE_MS);
+    expect(silence.list()).toEqual([]);
+    pass(25 * HOUR_MS);
+    expect(silence.list()).toHaveLength(1);
+  });
+});
