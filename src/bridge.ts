@@ -20,7 +20,7 @@ import { Flusher } from './flusher.ts';
 import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
 import { Sightings } from './intake/sightings.ts';
-import { Silence } from './intake/silence.ts';
+import { deviceKey, Silence, type Watch } from './intake/silence.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Narrator, type Log } from './narrator.ts';
@@ -28,11 +28,12 @@ import { metricsOf, overview } from './overview.ts';
 import { Playground } from './playground.ts';
 import {
   accountSettings,
+  deviceWatches,
+  mappingWatches,
   restartKeys,
   rulesOf,
   settingsOf,
   wantedAttributes,
-  watchedOf,
 } from './settings.ts';
 import { Upkeep } from './upkeep.ts';
 import { Web } from './web/web.ts';
@@ -61,6 +62,7 @@ export class Bridge {
   private readonly flusher: Flusher;
   private readonly sightings: Sightings;
   private readonly silence: Silence;
+  private mappingWatches: readonly Watch[];
   private readonly accounts: Accounts;
   private readonly broker: Broker | undefined;
   private readonly front: BrokerFront | undefined;
@@ -114,6 +116,7 @@ export class Bridge {
     const { journal } = this.ledger;
     const known = (): EpochMs | undefined => (clock.problem === undefined ? clock.now() : undefined);
     this.silence = new Silence({
+      watches: () => [...this.mappingWatches, ...deviceWatches(this.accounts.listed)],
       now: known,
       monotonicMs: () => clock.monotonicMs(),
       after: (delayMs, task) => clock.after(delayMs, task),
@@ -125,7 +128,7 @@ export class Bridge {
       },
       log,
     });
-    this.silence.configure(watchedOf(config));
+    this.mappingWatches = mappingWatches(config);
     this.intake = new Intake(
       {
         journal: this.ledger.journal,
@@ -193,6 +196,9 @@ export class Bridge {
         clock,
         onChanged: (names) => {
           this.broker?.expel(names);
+        },
+        onPublished: (name) => {
+          this.silence.heard(deviceKey(name));
         },
         log,
       },
@@ -287,7 +293,7 @@ export class Bridge {
     this.config = { ...config, dataDir: before.dataDir, broker: before.broker, web: before.web };
     this.ledger.delivery.want(wantedAttributes(config));
     this.intake.reconfigure(rulesOf(config));
-    this.silence.configure(watchedOf(config));
+    this.mappingWatches = mappingWatches(config);
     this.connections.configure(config);
     if (config.broker !== false) this.front?.reconfigure(config.broker);
     this.flusher.reconfigure(settingsOf(config));

@@ -240,6 +240,7 @@ function addDevices(program: Command, finish: (code: ExitCode) => void): void {
     .option('--topic <filter...>', 'what it may publish and subscribe to (default: <name>/#)')
     .option('--publish-only', 'it may not subscribe to anything')
     .option('--client-id <id>', 'the only client identifier it may use')
+    .option('--silent-after <duration>', 'tell where it publishes nothing for longer, such as 24h')
     .option('--for <kind>', `print only the settings for ${kinds}`)
     .option('--json', 'print name, password and rights as JSON')
     .action(async (name: string, options: AddCommandOptions) => {

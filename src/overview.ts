@@ -6,6 +6,7 @@ import { unsent } from './core/delivery/plan.ts';
 import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
 import type { MetricFamily } from './core/metrics.ts';
+import { wordsOf } from './core/silence.ts';
 import type { Status } from './core/status.ts';
 import { localDate, type EpochMs, type LocalDate } from './core/time.ts';
 
@@ -88,9 +89,7 @@ function problemsOf({ delivery, timeProblem, undated, troubles, zone, silent }: 
   for (const { name, state, reason } of attributes.values()) {
     if (state === 'held') problems.push(`attribute ${name} is held: ${reason ?? 'no reason given'}`);
   }
-  for (const { attribute, topics, last_heard: since } of silent) {
-    problems.push(`nothing was heard of ${topics.join(', ')} (${attribute}) since ${since}`);
-  }
+  for (const one of silent) problems.push(`nothing was heard of ${wordsOf(one)} since ${one.last_heard}`);
   const held = [...keys.values()].filter((key) => key.held).length;
   if (held > 0) problems.push(`${held} ${held === 1 ? 'item is' : 'items are'} held for you to decide`);
   return problems;
@@ -231,12 +230,9 @@ export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
     },
     {
       name: 'mqtt2exist_silent',
-      help: 'Mappings that nothing was heard of for longer than their silent_after.',
+      help: 'Mappings and devices that nothing was heard of for longer than their silent_after.',
       type: 'gauge',
-      samples: status.silent.map(({ attribute, topics }) => ({
-        labels: { attribute, topics: topics.join(', ') },
-        value: 1,
-      })),
+      samples: status.silent.map((one) => ({ labels: { kind: one.kind, name: wordsOf(one) }, value: 1 })),
     },
     {
       name: 'mqtt2exist_today_total',

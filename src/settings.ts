@@ -2,6 +2,7 @@
  * What the parts need to know of the configuration, each in its own words.
  */
 import type { AccountSettings } from './accounts/accounts.ts';
+import type { ListedAccount } from './accounts/listed-account.ts';
 import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
@@ -9,7 +10,7 @@ import type { Settings } from './core/delivery/state.ts';
 import type { Payload } from './core/payload.ts';
 import { compileExpressions } from './expression/expressions.ts';
 import type { Rule } from './intake/ports.ts';
-import type { Watched } from './intake/silence.ts';
+import { deviceKey, type Watch } from './intake/silence.ts';
 import type { WantedAttribute } from './ledger/delivery-store.ts';
 
 /** For the intake: the mappings with their compiled expressions. */
@@ -24,11 +25,22 @@ export function rulesOf(config: Config): Rule<Payload>[] {
 }
 
 /** For the watch over sensors that go quiet. */
-export function watchedOf(config: Config): Watched[] {
+export function mappingWatches(config: Config): Watch[] {
   return compileMappings(config).flatMap(({ mapping: { key, attribute, filters: topics } }, index) => {
     const silentAfterMs = config.mappings[index]?.silent_after;
-    return silentAfterMs === undefined ? [] : [{ key, attribute, topics, silentAfterMs }];
+    return silentAfterMs === undefined
+      ? []
+      : [{ key, of: { kind: 'mapping', attribute, topics }, silentAfterMs }];
   });
+}
+
+/** The same for the accounts of clients. */
+export function deviceWatches(accounts: readonly ListedAccount[]): Watch[] {
+  return accounts.flatMap(({ name, silentAfterMs }) =>
+    silentAfterMs === undefined
+      ? []
+      : [{ key: deviceKey(name), of: { kind: 'device', name }, silentAfterMs }],
+  );
 }
 
 /** For the delivery. */

@@ -5,7 +5,7 @@
  * States: stopped → running (the file is watched) → stopped.
  */
 import { statSync } from 'node:fs';
-import { HOUR_MS } from '../core/time.ts';
+import { HOUR_MS, SECOND_MS } from '../core/time.ts';
 import type { DeviceStatus, DevicesStatus } from '../core/device-status.ts';
 import { Activity } from './activity.ts';
 import {
@@ -16,6 +16,7 @@ import {
   type AuthenticatorClock,
 } from './authenticator.ts';
 import { DeviceFile, type Device } from './device-file.ts';
+import type { ListedAccount } from './listed-account.ts';
 import { hashPassword, RANDOM_PASSWORD, randomPassword } from './password-hash.ts';
 
 export interface AccountsParts {
@@ -26,6 +27,7 @@ export interface AccountsParts {
   readonly clock: AuthenticatorClock & { now(): number };
   /** What these hold must be taken from them: they are gone or not what they were. `undefined`: the anonymous. */
   readonly onChanged: (names: readonly (string | undefined)[]) => void;
+  readonly onPublished: (name: string) => void;
   readonly log: (
     level: 'debug' | 'info' | 'warn' | 'error',
     message: string,
@@ -35,7 +37,7 @@ export interface AccountsParts {
 
 export interface AccountSettings {
   /** Those of the configuration. */
-  readonly users: readonly Account[];
+  readonly users: readonly ListedAccount[];
   /** Every listener is on a loopback address. */
   readonly isPrivate: boolean;
 }
@@ -131,6 +133,7 @@ export class Accounts {
 
   published(account: string): void {
     this.activity.published(account);
+    this.parts.onPublished(account);
   }
 
   denied(account: string, what: 'publish' | 'subscribe' | 'will', topic: string): void {
@@ -143,28 +146,35 @@ export class Accounts {
     this.activity.refusedReading(account);
   }
 
+  /** Those there are now, the daemon's own left out. */
+  get listed(): readonly ListedAccount[] {
+    return [...this.devices, ...this.settings.users];
+  }
+
   status(): DevicesStatus {
-    const listed = [
-      ...this.devices.map(({ name }) => ({ name, source: 'device' as const })),
-      ...this.settings.users.map(({ name }) => ({ name, source: 'configuration' as const })),
-    ];
     return {
       problem: this.problem ?? null,
       file_mtime_ms: this.mtimeMs,
       anonymous: this.authenticator.isAnonymousAllowed,
-      devices: listed.map((one) => ({ ...one, ...this.seen(one.name) })),
+      devices: [
+        ...this.devices.map((device) => this.statusOf(device, 'device')),
+        ...this.settings.users.map((user) => this.statusOf(user, 'configuration')),
+      ],
     };
   }
 
-  private seen(name: string): Omit<DeviceStatus, 'name' | 'source'> {
+  private statusOf({ name, silentAfterMs }: ListedAccount, source: DeviceStatus['source']): DeviceStatus {
     const seen = this.activity.of(name);
     return {
+      name,
+      source,
       connections: seen.connections,
       last_seen: seen.lastSeenAtMs === null ? null : new Date(seen.lastSeenAtMs).toISOString(),
       address: seen.address,
       messages: seen.messages,
       refused_readings: seen.refusedReadings,
       denied: seen.denied,
+      silent_after_s: silentAfterMs === undefined ? null : silentAfterMs / SECOND_MS,
     };
   }
 
@@ -195,8 +205,8 @@ export class Accounts {
   }
 
   private apply(): void {
-    const { users, isPrivate } = this.settings;
-    const accounts = [...this.devices, ...users];
+    const { isPrivate } = this.settings;
+    const accounts = this.listed.map(withoutSilence);
     // A file that cannot be read is not one without devices.
     const mayBeAnonymous = isPrivate && accounts.length === 0 && this.problem === undefined;
     const wasAnonymous = this.authenticator.isAnonymousAllowed;
@@ -208,7 +218,7 @@ export class Accounts {
 
   private save(): void {
     try {
-      this.activity.save(new Set([...this.devices, ...this.settings.users].map(({ name }) => name)));
+      this.activity.save(new Set(this.listed.map(({ name }) => name)));
     } catch (error) {
       this.parts.log('debug', 'what was seen of the devices cannot be kept', { error: String(error) });
     }
@@ -250,6 +260,12 @@ function stampOf(file: string): { readonly stamp: string; readonly mtimeMs: numb
   } catch {
     return { stamp: 'out of reach', mtimeMs: null };
   }
+}
+
+/** When an account counts as silent makes no difference to who is connected with it. */
+function withoutSilence(account: ListedAccount): Account {
+  const alike: ListedAccount = { ...account, silentAfterMs: undefined };
+  return alike;
 }
 
 /** A name that no device can have. */

@@ -19,10 +19,11 @@ import {
 import path from 'node:path';
 import * as z from 'zod';
 import { grantProblem } from '../core/rights.ts';
-import type { Account } from './authenticator.ts';
+import { SECOND_MS } from '../core/time.ts';
+import type { ListedAccount } from './listed-account.ts';
 import { readPasswordHash } from './password-hash.ts';
 
-export interface Device extends Account {
+export interface Device extends ListedAccount {
   /** When it was added: ISO 8601. */
   readonly addedAt: string;
 }
@@ -71,6 +72,7 @@ const fileSchema = z.strictObject({
         publish: grants,
         subscribe: grants,
         client_id: z.string().min(1).optional(),
+        silent_after_s: z.number().positive().optional(),
         added_at: z.string(),
       }),
     )
@@ -129,6 +131,7 @@ export class DeviceFile {
         passwordHash: device.password_hash,
         rights: { publish: device.publish, subscribe: device.subscribe },
         clientId: device.client_id,
+        silentAfterMs: device.silent_after_s === undefined ? undefined : device.silent_after_s * SECOND_MS,
         addedAt: device.added_at,
       })),
     };
@@ -205,12 +208,13 @@ export interface Owner {
 function textOf(devices: readonly Device[]): string {
   const content: z.input<typeof fileSchema> = {
     version: 1,
-    devices: devices.map(({ name, passwordHash, rights, clientId, addedAt }) => ({
+    devices: devices.map(({ name, passwordHash, rights, clientId, silentAfterMs, addedAt }) => ({
       name,
       password_hash: passwordHash,
       publish: [...rights.publish],
       subscribe: [...rights.subscribe],
       ...(clientId !== undefined && { client_id: clientId }),
+      ...(silentAfterMs !== undefined && { silent_after_s: silentAfterMs / SECOND_MS }),
       added_at: addedAt,
     })),
   };

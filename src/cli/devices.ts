@@ -14,8 +14,10 @@ import {
 } from '../accounts/device-file.ts';
 import { DEVICE_KINDS, settingsText, type DeviceKind } from '../accounts/device-settings.ts';
 import { hashPassword, RANDOM_PASSWORD, randomPassword } from '../accounts/password-hash.ts';
+import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/load.ts';
 import type { DevicesStatus, DeviceStatus } from '../core/device-status.ts';
+import { MINUTE_MS, SECOND_MS } from '../core/time.ts';
 import { brokerAddress } from './broker-address.ts';
 import { load, printProblems } from './configuration.ts';
 import { DaemonDown, devicesOf } from './daemon.ts';
@@ -32,6 +34,7 @@ export interface AddOptions extends PrintOptions {
   readonly topic?: readonly string[];
   readonly publishOnly?: boolean;
   readonly clientId?: string;
+  readonly silentAfter?: string;
 }
 
 /** A daemon looks at the file every second. */
@@ -42,6 +45,10 @@ export async function addDevice(name: string, options: AddOptions): Promise<Exit
   const topics = options.topic ?? [`${name}/#`];
   const wrong = deviceNameProblem(name) ?? kindProblem(options.for) ?? topicsProblem(topics);
   if (wrong !== undefined) return complain(wrong, EXIT.usage);
+  const silentAfterMs = options.silentAfter === undefined ? undefined : parseDuration(options.silentAfter);
+  if (options.silentAfter !== undefined && !(silentAfterMs !== undefined && silentAfterMs >= MINUTE_MS)) {
+    return complain(`${options.silentAfter} is no time to wait; write 10m, 24h or 7d`, EXIT.usage);
+  }
   if (options.clientId === '') return complain('the client identifier is empty', EXIT.usage);
   const clash = clashWithUsers(options.config, name, options.clientId);
   if (clash !== undefined) return complain(clash, EXIT.usage);
@@ -51,6 +58,7 @@ export async function addDevice(name: string, options: AddOptions): Promise<Exit
     passwordHash: await hashPassword(password, RANDOM_PASSWORD),
     rights: { publish: topics, subscribe: options.publishOnly === true ? [] : topics },
     clientId: options.clientId,
+    silentAfterMs,
     addedAt: new Date().toISOString(),
   };
   const code = change(options.config, (devices) => {
@@ -124,12 +132,13 @@ export async function listDevices(file: string, asJson: boolean): Promise<ExitCo
 /** Those of the file, and those of the configuration that the daemon tells of. */
 function asListed(devices: readonly Device[], seen: DevicesStatus | undefined): object[] {
   const known = new Map(seen?.devices.map((device) => [device.name, device]));
-  const listed = devices.map(({ name, rights, clientId, addedAt }) => ({
+  const listed = devices.map(({ name, rights, clientId, silentAfterMs, addedAt }) => ({
     name,
     publish: rights.publish,
     subscribe: rights.subscribe,
     client_id: clientId ?? null,
     added_at: addedAt,
+    silent_after_s: silentAfterMs === undefined ? null : silentAfterMs / SECOND_MS,
     ...known.get(name),
   }));
   const others = seen?.devices.filter(({ source }) => source === 'configuration') ?? [];

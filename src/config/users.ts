@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { grantProblem } from '../core/rights.ts';
 import type { Finding } from './problem.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
-import { filePath, section, text } from './kinds.ts';
+import { duration, filePath, section, text } from './kinds.ts';
 import { isOpen } from './listeners.ts';
 
 /** What is known of accounts elsewhere. */
@@ -24,6 +24,7 @@ export interface ConfiguredUser {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
   readonly clientId: string | undefined;
+  readonly silentAfterMs: number | undefined;
 }
 
 const grant = text(1_000).superRefine((given, context) => {
@@ -58,6 +59,10 @@ const user = section({
     .describe(
       'The only client identifier it may use; nobody else may use it then. Without it: any that no other account is using.',
     ),
+  silent_after: duration('1m', '366d')
+    .optional()
+    .describe('Where nothing was published with this account for longer, the status and the metrics say so.')
+    .meta({ examples: ['24h'] }),
 });
 
 const MOST_USERS = 1_000;
@@ -155,8 +160,11 @@ export function usersOf(
 ): ConfiguredUser[] {
   return Object.entries(given).flatMap(([name, settings]) => {
     const { password_hash_file: file, publish, subscribe, client_id: clientId } = settings;
+    const { silent_after: silentAfterMs } = settings;
     const hash = settings.password_hash ?? (file === undefined ? undefined : hashIn(file, name));
-    return hash === undefined ? [] : [{ name, passwordHash: hash, publish, subscribe, clientId }];
+    return hash === undefined
+      ? []
+      : [{ name, passwordHash: hash, publish, subscribe, clientId, silentAfterMs }];
   });
 
   function hashIn(file: string, name: string): string | undefined {

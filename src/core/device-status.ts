@@ -28,4 +28,6 @@ export interface DeviceStatus {
   readonly refused_readings: number;
   /** Publishes, subscriptions and wills that it had no right to. */
   readonly denied: number;
+  /** After so long without a publish it is told of; null where it may be silent for as long as it likes. */
+  readonly silent_after_s: number | null;
 }

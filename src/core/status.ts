@@ -1,6 +1,7 @@
 /**
  * What the daemon says of itself: `status --json` and `GET /api/status` are this, to the letter.
  */
+import type { Silent } from './silence.ts';
 import type { LocalDate } from './time.ts';
 
 export interface Status {
@@ -47,8 +48,8 @@ export interface Status {
     /** Messages taken from it since the start. */
     readonly messages: number;
   }[];
-  /** Mappings that nothing was heard of for longer than they say (`silent_after`). */
-  readonly silent: readonly SilentMapping[];
+  /** Mappings and devices that nothing was heard of for longer than they say (`silent_after`). */
+  readonly silent: readonly Silent[];
   readonly queue: {
     readonly pending_items: number;
     readonly in_flight_items: number;
@@ -93,12 +94,4 @@ export interface Status {
     /** What Exist has confirmed of it. */
     readonly delivered: number | string | null;
   }[];
-}
-
-export interface SilentMapping {
-  readonly attribute: string;
-  readonly topics: readonly string[];
-  /** ISO 8601 with zone; where nothing was ever heard, when the waiting began. */
-  readonly last_heard: string;
-  readonly silent_after_s: number;
 }

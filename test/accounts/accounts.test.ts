@@ -2,8 +2,9 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Accounts, type AccountSettings } from '../../src/accounts/accounts.ts';
-import type { Account, Attempt } from '../../src/accounts/authenticator.ts';
+import type { Attempt } from '../../src/accounts/authenticator.ts';
 import { DeviceFile, type Device } from '../../src/accounts/device-file.ts';
+import type { ListedAccount } from '../../src/accounts/listed-account.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { account, outcome, StillClock } from './setup.ts';
 
@@ -14,6 +15,7 @@ async function device(name: string, addedAt = '2026-11-20T10:00:00Z'): Promise<D
 function setup(settings: Partial<AccountSettings> = {}, folder = temporaryFolder()) {
   const clock = new StillClock();
   const changes: (readonly (string | undefined)[])[] = [];
+  const published: string[] = [];
   const logged: { level: string; message: string; fields: unknown }[] = [];
   const file = new DeviceFile(path.join(folder, 'mqtt2exist.devices.json'));
   const full: AccountSettings = { users: [], isPrivate: true, ...settings };
@@ -23,6 +25,7 @@ function setup(settings: Partial<AccountSettings> = {}, folder = temporaryFolder
       activityFile: path.join(folder, 'seen.json'),
       clock,
       onChanged: (names) => changes.push(names),
+      onPublished: (name) => published.push(name),
       log: (level, message, fields) => logged.push({ level, message, fields }),
     },
     full,
@@ -41,7 +44,7 @@ function setup(settings: Partial<AccountSettings> = {}, folder = temporaryFolder
     accounts.start();
     onTestFinished(() => accounts.stop());
   };
-  return { accounts, clock, changes, logged, file, folder, write, admit, start };
+  return { accounts, clock, changes, published, logged, file, folder, write, admit, start };
 }
 
 const password = (name: string): string => `${name}'s password`;
@@ -53,6 +56,21 @@ describe('accounts', () => {
     start();
     expect(outcome(await admit('fridge', password('fridge')))).toBe('in as fridge');
     expect(outcome(await admit('oven', password('oven')))).toBe('in as oven');
+  });
+
+  test('may say how long they are silent at most, and change that without being disconnected', async () => {
+    const { write, start, clock, changes, accounts, published } = setup();
+    const fridge = await device('fridge');
+    write(fridge);
+    start();
+    accounts.published('fridge');
+    expect(published).toEqual(['fridge']);
+    changes.length = 0;
+    write({ ...fridge, silentAfterMs: 86_400_000 });
+    clock.advance(1_000);
+    expect(accounts.listed).toMatchObject([{ name: 'fridge', silentAfterMs: 86_400_000 }]);
+    expect(accounts.status().devices).toMatchObject([{ name: 'fridge', silent_after_s: 86_400 }]);
+    expect(changes).toEqual([]);
   });
 
   test('that are added are there within a second, and the anonymous are told to go', async () => {
@@ -175,6 +193,7 @@ describe('what was seen of an account', () => {
         messages: 0,
         refused_readings: 0,
         denied: 0,
+        silent_after_s: null,
       },
     ]);
     accounts.connected('fridge', '192.168.1.5');
@@ -247,7 +266,7 @@ describe('what was seen of an account', () => {
 });
 
 test('the accounts are let go of as often as one likes, and before they began', async () => {
-  const users: Account[] = [await account('fridge')];
+  const users: ListedAccount[] = [await account('fridge')];
   const { accounts } = setup({ users });
   accounts.stop();
   accounts.start();

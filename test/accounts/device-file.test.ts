@@ -27,7 +27,7 @@ test('no file is no devices', () => {
 
 test('what is added is read again, all of it', async () => {
   const { file, add } = inFolder();
-  const fridge: Device = { ...(await device('fridge')), clientId: 'esp-1' };
+  const fridge: Device = { ...(await device('fridge')), clientId: 'esp-1', silentAfterMs: 86_400_000 };
   const oven = await device('oven');
   add(fridge);
   add(oven);

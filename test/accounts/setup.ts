@@ -6,6 +6,7 @@ import {
   type Admission,
   type Attempt,
 } from '../../src/accounts/authenticator.ts';
+import type { ListedAccount } from '../../src/accounts/listed-account.ts';
 import { hashPassword } from '../../src/accounts/password-hash.ts';
 
 const CHEAP = { ln: 4, r: 8, p: 1 };
@@ -48,14 +49,15 @@ export class StillClock {
 
 export async function account(
   name: string,
-  more: Partial<Account> & { password?: string } = {},
-): Promise<Account> {
+  more: Partial<ListedAccount> & { password?: string } = {},
+): Promise<ListedAccount> {
   const { password = `${name}'s password`, ...rest } = more;
   return {
     name,
     passwordHash: await hashPassword(password, CHEAP),
     rights: { publish: [`${name}/#`], subscribe: [] },
     clientId: undefined,
+    silentAfterMs: undefined,
     ...rest,
   };
 }

@@ -1,14 +1,24 @@
 import { describe, expect, test } from 'vitest';
 import { HOUR_MS, MINUTE_MS, type EpochMs } from '../../src/core/time.ts';
-import { Silence } from '../../src/intake/silence.ts';
+import { deviceKey, Silence, type Watch } from '../../src/intake/silence.ts';
 
-const DOOR = { key: 'door', attribute: 'opens', topics: ['home/door'], silentAfterMs: 24 * HOUR_MS };
+const DOOR: Watch = {
+  key: 'door',
+  of: { kind: 'mapping', attribute: 'opens', topics: ['home/door'] },
+  silentAfterMs: 24 * HOUR_MS,
+};
+const FRIDGE: Watch = {
+  key: deviceKey('fridge'),
+  of: { kind: 'device', name: 'fridge' },
+  silentAfterMs: HOUR_MS,
+};
 const START = Date.parse('2026-11-24T12:00:00Z');
 
 function setup(saved: Record<string, number> = {}, start = START) {
-  const world = { ms: 0, isTimeKnown: true, saved, log: [] as string[] };
+  const world = { ms: 0, isTimeKnown: true, saved, log: [] as string[], watches: [DOOR] as Watch[] };
   let timer: { atMs: number; task: () => void } | undefined;
   const silence = new Silence({
+    watches: () => world.watches,
     now: () => (world.isTimeKnown ? ((start + world.ms) as EpochMs) : undefined),
     monotonicMs: () => world.ms,
     after: (delayMs, task) => {
@@ -37,7 +47,6 @@ function setup(saved: Record<string, number> = {}, start = START) {
 describe('a mapping with silent_after', () => {
   test('is told of once nothing was heard of it for so long, and once more when it is back', () => {
     const { world, silence, pass } = setup();
-    silence.configure([DOOR]);
     silence.start();
     pass(20 * HOUR_MS);
     silence.heard('door');
@@ -46,6 +55,7 @@ describe('a mapping with silent_after', () => {
     pass(2 * MINUTE_MS);
     expect(silence.list()).toEqual([
       {
+        kind: 'mapping',
         attribute: 'opens',
         topics: ['home/door'],
         last_heard: '2026-11-25T08:00:00.000Z',
@@ -64,13 +74,11 @@ describe('a mapping with silent_after', () => {
 
   test('stays silent over a restart', () => {
     const first = setup();
-    first.silence.configure([DOOR]);
     first.silence.start();
     first.silence.heard('door');
     first.pass(20 * HOUR_MS);
     first.silence.stop();
     const second = setup(first.world.saved, START + 23 * HOUR_MS);
-    second.silence.configure([DOOR]);
     second.silence.start();
     expect(second.silence.list()).toEqual([]);
     second.pass(2 * HOUR_MS);
@@ -80,7 +88,6 @@ describe('a mapping with silent_after', () => {
   test('gives no alarm where the mapping is new, or while the time is not known', () => {
     const { world, silence, pass } = setup({ other: START - 100 * HOUR_MS });
     world.isTimeKnown = false;
-    silence.configure([DOOR]);
     silence.start();
     pass(30 * HOUR_MS);
     expect(silence.list()).toEqual([]);
@@ -89,5 +96,30 @@ describe('a mapping with silent_after', () => {
     expect(silence.list()).toEqual([]);
     pass(25 * HOUR_MS);
     expect(silence.list()).toHaveLength(1);
+  });
+});
+
+describe('a device with silent_after', () => {
+  test('is told of by its name', () => {
+    const { world, silence, pass } = setup();
+    world.watches = [DOOR, FRIDGE];
+    silence.start();
+    pass(30 * MINUTE_MS);
+    silence.heard(deviceKey('fridge'));
+    pass(HOUR_MS);
+    expect(silence.list()).toMatchObject([{ kind: 'device', name: 'fridge', silent_after_s: 3_600 }]);
+    expect(world.log).toEqual(['warn: nothing was heard of device fridge for 1 h']);
+  });
+
+  test('that was removed and added again is given its time', () => {
+    const { world, silence, pass } = setup({ [FRIDGE.key]: START - 2 * HOUR_MS });
+    world.watches = [FRIDGE];
+    silence.start();
+    expect(silence.list()).toHaveLength(1);
+    world.watches = [];
+    pass(MINUTE_MS);
+    world.watches = [FRIDGE];
+    pass(MINUTE_MS);
+    expect(silence.list()).toEqual([]);
   });
 });
