@@ -10,6 +10,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { Aedes, type Client, type PublishPacket } from 'aedes';
+import { Seldom } from '../core/seldom.ts';
+import { HOUR_MS } from '../core/time.ts';
 import type { Guest } from './accounts.ts';
 import { makeAdmission } from './admission.ts';
 import { Connections, type Connection, type Refusal } from './connections.ts';
@@ -46,6 +48,7 @@ export class Broker {
   private readonly persistence: Persistence;
   private readonly roster = new Roster();
   private readonly turns: Turns;
+  private readonly complaints = new Seldom(HOUR_MS, () => performance.now());
   private readonly duplicates = new WeakSet<object>();
   private readonly resent = new WeakSet<object>();
   private readonly listeners: Listeners;
@@ -65,6 +68,10 @@ export class Broker {
       limits: this.limits,
       pending: () => this.gate.pending,
       now: () => performance.now(),
+      workMs: () => {
+        const { user, system } = process.cpuUsage();
+        return (user + system) / 1_000;
+      },
       after: afterwards,
       onSlowed: (client) => this.slowed(client),
       onFlood: (connection, client) => this.flooded(connection, client),
@@ -260,6 +267,7 @@ export class Broker {
           this.options.log('debug', 'publish not taken', { client, reason });
         },
         onDiscarded: () => (counters.discarded += 1),
+        onTopicTooLarge: (client, topic, reason) => this.topicTooLarge(client, topic, reason),
         onDuplicate: () => (counters.duplicates += 1),
         onForwardDropped: () => (counters.droppedForwards += 1),
         onFault: (error) => this.fault(error),
@@ -278,7 +286,9 @@ export class Broker {
       const connection = this.roster.connectionOf(client);
       if (!connection) return;
       connection.isReady = true;
-      this.turns.join(connection, client.id);
+      const account = connection.arrival?.account;
+      const { address } = connection;
+      this.turns.join(connection, client.id, account === undefined ? `at ${address}` : `as ${account}`);
     });
     aedes.on('unsubscribe', (filters, client) => {
       for (const filter of filters) this.roster.connectionOf(client)?.withdraw(filter);
@@ -338,7 +348,16 @@ export class Broker {
 
   private refused(refusal: Refusal, address: string, detail?: string): void {
     this.counters.refusedConnections[refusal] += 1;
-    this.options.log('debug', 'connection refused', { reason: refusal, address, detail });
+    // Who has a wrong password is told of where passwords are checked.
+    const isNews = refusal !== 'credentials' && this.complaints.isDue(`${refusal} ${address}`);
+    this.options.log(isNews ? 'warn' : 'debug', 'connection refused', { reason: refusal, address, detail });
+  }
+
+  private topicTooLarge(client: string | undefined, topic: string, reason: string): void {
+    this.counters.topicsTooLarge += 1;
+    const isNews = this.complaints.isDue(`topic ${client ?? ''}`);
+    const fields = { client, topic: topic.slice(0, 200), reason };
+    this.options.log(isNews ? 'warn' : 'debug', 'a publish was acknowledged and comes to nothing', fields);
   }
 
   private slowed(client: string): void {

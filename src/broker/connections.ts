@@ -272,7 +272,7 @@ export class Connections {
           passage.packets + Math.floor(passage.bytes / BYTES_OF_A_PACKET),
           passage.messages,
         );
-        return passage.bytes;
+        return passage;
       }
       onRefused(passage, address);
       const words = farewell(passage);

@@ -22,6 +22,8 @@ export interface BrokerCounters {
   duplicates: number;
   /** Publishes to `$SYS`: acknowledged, nothing else. */
   discarded: number;
+  /** Publishes whose topic was too long or too deep: acknowledged, nothing else. */
+  topicsTooLarge: number;
   /** Messages not sent to a subscriber that reads too slowly. */
   droppedForwards: number;
   /** Messages for which a session's queue had no room. */
@@ -44,6 +46,7 @@ export function startCounters(): BrokerCounters {
     flooded: 0,
     duplicates: 0,
     discarded: 0,
+    topicsTooLarge: 0,
     droppedForwards: 0,
     droppedQueued: 0,
     droppedRetained: 0,

@@ -24,6 +24,8 @@ export interface Passage {
   readonly packets: number;
   /** Those of them that are more than an answer to the broker. */
   readonly messages: number;
+  /** Packets that ended in it. */
+  readonly complete: number;
 }
 
 const CONNECT = 0x10;
@@ -34,6 +36,11 @@ const LAST_ANSWER = 7;
 
 /** Protocol name and level lie within the first nine bytes of a CONNECT's variable header. */
 const CONNECT_HEAD_BYTES = 9;
+
+/**
+ * Read at once. Of more than that Node would make one piece each time, to have all but a few packets put back again.
+ */
+const READ_BYTES = 16_384;
 
 /** Four bytes carry the remaining length at most [MQTT-2.2.3]. */
 const LAST_LENGTH_FACTOR = 128 ** 3;
@@ -55,6 +62,7 @@ export class FramingGuard {
   inspect(chunk: Uint8Array, most = Infinity): FramingProblem | Passage {
     const begunBefore = this.packetsBegun;
     let messages = 0;
+    let complete = 0;
     let at = 0;
     while (at < chunk.length) {
       if (this.state === 'body') {
@@ -65,7 +73,10 @@ export class FramingGuard {
         }
         this.bodyLeft -= step;
         at += step;
-        if (this.bodyLeft === 0) this.state = 'type';
+        if (this.bodyLeft === 0) {
+          this.state = 'type';
+          complete += 1;
+        }
         continue;
       }
       const byte = chunk[at] ?? 0;
@@ -91,8 +102,9 @@ export class FramingGuard {
       if (this.length > this.bound) return 'packet_too_large';
       this.bodyLeft = this.length;
       this.state = this.length === 0 ? 'type' : 'body';
+      if (this.length === 0) complete += 1;
     }
-    return { bytes: at, packets: this.packetsBegun - begunBefore, messages };
+    return { bytes: at, packets: this.packetsBegun - begunBefore, messages, complete };
   }
 
   /** Whether the first packet, the CONNECT, has passed as a whole. */
@@ -154,21 +166,38 @@ export function farewell(problem: FramingProblem): Uint8Array | undefined {
 export function guardReads(
   stream: Readable,
   allowance: () => number,
-  inspect: (chunk: Uint8Array, most: number) => number | undefined,
+  inspect: (chunk: Uint8Array, most: number) => Pick<Passage, 'bytes' | 'complete'> | undefined,
 ): void {
   const read = stream.read.bind(stream);
   let isOver = false;
+  boundReadAhead(stream);
   stream.read = (size?: number): unknown => {
     const most = isOver ? 0 : allowance();
     if (most <= 0) return null;
-    const chunk: unknown = read(size);
+    // Node's own way to have the buffer filled.
+    if (size === 0) return read(0);
+    const { readableLength } = stream;
+    const chunk: unknown = readableLength > READ_BYTES ? read(READ_BYTES) : read();
     if (!(chunk instanceof Uint8Array)) return chunk;
-    const bytes = inspect(chunk, most);
-    isOver = bytes === undefined;
-    if (bytes === undefined) return null;
+    const passage = inspect(chunk, most);
+    isOver = passage === undefined;
+    if (passage === undefined) return null;
+    const { bytes, complete } = passage;
+    // A broker that got no whole packet waits to be told of more, and the stream has told of it already.
+    if (complete === 0 && stream.readableLength > 0) setImmediate(() => stream.emit('readable'));
     if (bytes === chunk.length) return chunk;
     // What is put back keeps the stream from ending before it is read.
     stream.unshift(chunk.subarray(bytes));
     return chunk.subarray(0, bytes);
   };
+}
+
+/**
+ * A client that must wait keeps what it says in the network: Node sets both directions of an accepted socket alike, and
+ * what waits for a subscriber may be far more than what is read ahead.
+ */
+function boundReadAhead(stream: Readable): void {
+  const { _readableState: state } = stream as { _readableState?: { highWaterMark?: unknown } };
+  if (typeof state?.highWaterMark !== 'number') throw new Error('this Node keeps its streams otherwise');
+  state.highWaterMark = READ_BYTES;
 }

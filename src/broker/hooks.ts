@@ -13,7 +13,11 @@ import type { InletGate, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Staged, Staging } from './staging.ts';
 import type { WriteBehind } from './write-behind.ts';
-import { discard, filterRefusal, isSystem, topicRefusal } from './topics.ts';
+import { discard, filterRefusal, isSystem, sizeProblem, topicProblem } from './topics.ts';
+
+/** A packet of few bytes takes many times as many in memory while it waits for a socket: of these fewer may wait. */
+const SMALL_BYTES = 1_024;
+const SMALL_SHARE = 4;
 
 type Hooks = Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>>;
 
@@ -34,6 +38,8 @@ export interface HookParts {
   readonly onPublish: (qos: QoS, account: string | undefined) => void;
   readonly onPublishRefused: (refusal: PublishRefusal, client: string | undefined, reason: string) => void;
   readonly onDiscarded: () => void;
+  /** Its topic is longer or deeper than topics may be: acknowledged, and nothing comes of it. */
+  readonly onTopicTooLarge: (client: string | undefined, topic: string, reason: string) => void;
   /** The client has no right to it. */
   readonly onDenied: (guest: Guest, what: 'publish' | 'subscribe', topic: string) => void;
   /** A persistent session must not hold on to a subscription that was refused. */
@@ -78,9 +84,17 @@ export function makeHooks(parts: HookParts): Hooks {
       parts.onPublish(publish.qos, guest.account);
       // [MQTT-3.3.1-3]: the flag says nothing about the copies for subscribers.
       packet.dup = false;
-      const problem = publishRefusal(publish, isWill, limits);
+      const problem = publishRefusal(publish, isWill);
       if (problem !== undefined) {
         refuse('invalid', problem);
+        return;
+      }
+      // A device that is cut off comes back with the same publish for ever. (Above 100 levels aedes does that before.)
+      const tooLarge = sizeProblem(publish.topic, limits);
+      if (tooLarge !== undefined) {
+        parts.onTopicTooLarge(clientId, publish.topic, tooLarge);
+        discard(packet);
+        callback();
         return;
       }
       if (isSystem(publish.topic)) {
@@ -198,9 +212,12 @@ export function makeHooks(parts: HookParts): Hooks {
       // Replays (retained messages, a session's queue) wait for the socket; live messages must not, because
       // their publisher would wait with them.
       const isLive = Boolean(packet.brokerId) && packet.messageId === undefined;
+      // Retained messages go on when their client has gone: each would end in an error that holds on to the one before.
+      if (!isLive && packet.retain && client.closed) return null;
       const { writableLength, writableHighWaterMark } = client.conn;
       const size = packet.topic.length + packet.payload.length;
-      if (isLive && writableLength > 0 && writableLength + size > writableHighWaterMark) {
+      const most = size < SMALL_BYTES ? writableHighWaterMark / SMALL_SHARE : writableHighWaterMark;
+      if (isLive && writableLength > 0 && writableLength + size > most) {
         parts.onForwardDropped();
         return null;
       }
@@ -239,10 +256,11 @@ function asPublish(
   };
 }
 
-function publishRefusal({ topic, qos, packetId }: Publish, isWill: boolean, limits: BrokerLimits) {
+/** What breaks the protocol: there is no other answer than to close the connection. */
+function publishRefusal({ topic, qos, packetId }: Publish, isWill: boolean): string | undefined {
   // [MQTT-2.3.1-1]; the parser passes on 0, and -1 for a packet that ends before its id.
   if (!isWill && qos > 0 && (packetId === undefined || packetId < 1)) return 'no packet id';
-  return topicRefusal(topic, limits);
+  return topicProblem(topic);
 }
 
 function highestQoS({ granted }: Connection, topic: string): QoS {

@@ -73,7 +73,8 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   floodTimeoutMs: 5 * 60_000,
   backlogBytes: 256 * KIB,
   subscriptionsPerClient: 100,
-  sessions: 1_000,
+  // A message that many of them wait for is stored for each.
+  sessions: 250,
   sessionIdleHours: 14 * 24,
   queuedMessages: 1_000,
   queuedBytes: 16 * MIB,

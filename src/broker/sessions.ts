@@ -33,6 +33,9 @@ export interface SessionParts {
   readonly accountOf: (clientId: string) => string | undefined;
 }
 
+/** A waiting message's objects and its places in the maps. */
+const OVERHEAD_BYTES = 500;
+
 /** A connected client's session is marked as used this often. */
 const TOUCH_HOURS = 24;
 
@@ -296,13 +299,19 @@ export class Sessions {
     return outbox?.has(message) ? outbox : undefined;
   }
 
+  /** The longest unused of the account that has most of them: one that makes a new one each time is its own loss. */
   private evict(): boolean {
-    for (const clientId of this.sessions.keys()) {
+    const idle = new Map<string | undefined, { readonly longestUnused: string; count: number }>();
+    for (const [clientId, { account }] of this.sessions) {
       if (this.parts.isConnected(clientId)) continue;
-      this.end(clientId);
-      return true;
+      const known = idle.get(account);
+      if (known) known.count += 1;
+      else idle.set(account, { longestUnused: clientId, count: 1 });
     }
-    return false;
+    const [first, ...others] = idle.values();
+    if (!first) return false;
+    this.end(others.reduce((most, other) => (other.count > most.count ? other : most), first).longestUnused);
+    return true;
   }
 }
 
@@ -323,6 +332,7 @@ function isSame(before: SubscriptionOptions | undefined, after: SubscriptionOpti
   );
 }
 
+/** What it takes in memory. */
 function sizeOf({ topic, payload }: { readonly topic: string; readonly payload: Uint8Array }): number {
-  return topic.length + payload.length;
+  return OVERHEAD_BYTES + topic.length + payload.length;
 }

@@ -2,7 +2,7 @@
  * Which topics and topic filters the broker takes from clients.
  */
 import type { PublishPacket } from 'aedes';
-import { filterProblem, topicProblem } from '../core/topic.ts';
+import { filterProblem, topicProblem as nameProblem } from '../core/topic.ts';
 import type { BrokerLimits } from './limits.ts';
 
 /**
@@ -18,6 +18,11 @@ export function discard(packet: Pick<PublishPacket, 'topic' | 'payload'>): void 
   packet.payload = Buffer.alloc(0);
 }
 
+/** What no topic may be [MQTT-3.3.2-2], [MQTT-4.7.3-2]. */
+export function topicProblem(topic: string): string | undefined {
+  return nameProblem(topic) ?? textProblem(topic);
+}
+
 export function topicRefusal(topic: string, limits: BrokerLimits): string | undefined {
   return topicProblem(topic) ?? sizeProblem(topic, limits);
 }
@@ -25,15 +30,22 @@ export function topicRefusal(topic: string, limits: BrokerLimits): string | unde
 export function filterRefusal(filter: string, limits: BrokerLimits): string | undefined {
   // aedes 1 would take it for a topic and never deliver anything: better to say no.
   if (filter.startsWith('$share/')) return 'shared subscriptions are not supported';
-  return filterProblem(filter) ?? sizeProblem(filter, limits);
+  return filterProblem(filter) ?? textProblem(filter) ?? sizeProblem(filter, limits);
 }
 
-function sizeProblem(topic: string, { topicLength, topicLevels }: BrokerLimits): string | undefined {
-  if (!isText(topic)) return 'a topic must be UTF-8 without NUL';
+/** What no topic here may be. */
+export function sizeProblem(
+  topic: string,
+  { topicLength, topicLevels }: Pick<BrokerLimits, 'topicLength' | 'topicLevels'>,
+): string | undefined {
   if (Buffer.byteLength(topic) > topicLength) return `a topic must not be longer than ${topicLength} bytes`;
   let levels = 1;
   for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels += 1;
   return levels > topicLevels ? `a topic must not have more than ${topicLevels} levels` : undefined;
+}
+
+function textProblem(topic: string): string | undefined {
+  return isText(topic) ? undefined : 'a topic must be UTF-8 without NUL';
 }
 
 /** The parser makes U+FFFD of bytes that are not UTF-8 [MQTT-1.5.3-1]; NUL is not allowed [MQTT-1.5.3-2]. */

@@ -8,9 +8,9 @@
  * read from while quiet ones are there) → granted (so many packets of it are in the running round) → busy or quiet.
  * Aside from that: slowed (its client is above its rate; a timer runs), and after a long time of that cut off.
  *
- * A round is a handful of packets of whoever is queued. The next one begins when all of them are stored and as much
- * time again has passed: busy clients get at most half of the broker's time, and a quiet one waits for one round at
- * most. Where nobody is quiet there are no rounds: nobody is there to be spared.
+ * A round is a handful of packets of whoever is queued, the fewer the more work each makes. The next one begins when all
+ * of them are stored and forwarded and as much time again has passed: busy clients get at most half of the broker's time,
+ * and a quiet one waits for one round at most. Where nobody is quiet there are no rounds: nobody is there to be spared.
  */
 import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
@@ -22,8 +22,12 @@ const CREDIT_PER_SECOND = 20;
 /** A busy client that has said nothing for so long is quiet again. */
 const RECOVERY_MS = (1_000 * MOST_CREDIT) / 2 / CREDIT_PER_SECOND;
 const LOOK_EVERY_MS = 100;
-/** Packets of a round: a millisecond or two of work, some twenty on a Pi Zero. */
+/** Packets of a round at most: a millisecond or two of work, some twenty on a Pi Zero, where nobody subscribes to them. */
 const ROUND_PACKETS = 64;
+/** Work of a round. One that took more, because each packet goes to hundreds of subscribers, makes the next ones smaller. */
+const ROUND_MS = 8;
+/** What was acknowledged is with its subscribers so many turns of the event loop later. */
+const FORWARDING_TURNS = 4;
 /** With fewer of one client, its packets are hardly worth the visit. */
 const LEAST_SHARE = 4;
 /** What a client may say above its rate after a quiet time, in seconds of it: a day's readings after an outage. */
@@ -32,7 +36,7 @@ const BURST_SECONDS = 20;
 const BREATH_SECONDS = 2;
 /** A slowed client is read from so many times a second. */
 const SLICES_PER_SECOND = 20;
-/** Clients that are gone and whose credit is still remembered. */
+/** Names under which the credit of those who are gone is still remembered. */
 const MOST_REMEMBERED = 1_000;
 /** A client that is slowed is told of in the log so often. */
 const WARN_EVERY_MS = 3_600_000;
@@ -82,6 +86,7 @@ interface Place {
   readonly speaker: Speaker;
   readonly pace: Pace;
   readonly clientId: string;
+  readonly rememberedAs: string;
   state: 'quiet' | 'busy' | 'queued' | 'granted';
   /** Packets that are left to it in this round. */
   turn: number;
@@ -97,6 +102,8 @@ export interface TurnsParts {
   readonly pending: () => number;
   /** Milliseconds that only ever rise. */
   readonly now: () => number;
+  /** Milliseconds of work that this process has done; waiting for the disk is none. */
+  readonly workMs: () => number;
   readonly after: After;
   /** The client is above its rate; told seldom. */
   readonly onSlowed: (clientId: string) => void;
@@ -111,6 +118,8 @@ export class Turns {
   private readonly queue = new Set<Place>();
   private readonly round = new Set<Place>();
   private roundBeganAt = 0;
+  private workBeforeMs = 0;
+  private roundPackets = ROUND_PACKETS;
   private granted: Place[] = [];
   private isRoundRunning = false;
   private isEnding = false;
@@ -120,13 +129,25 @@ export class Turns {
 
   constructor(private readonly parts: TurnsParts) {}
 
-  /** The client is welcome: from here on its packets count. */
-  join(speaker: Speaker, clientId: string): void {
+  /**
+   * The client is welcome: from here on its packets count.
+   * @param rememberedAs what it has said is remembered under this name once it is gone: whoever can choose another client
+   * identifier each time cannot choose this
+   */
+  join(speaker: Speaker, clientId: string, rememberedAs = clientId): void {
     const { now, limits } = this.parts;
-    const known = this.remembered.get(clientId);
-    this.remembered.delete(clientId);
+    const known = this.remembered.get(rememberedAs);
+    this.remembered.delete(rememberedAs);
     const pace = known ?? new Pace(now(), limits.messagesPerSecond * BURST_SECONDS);
-    const place: Place = { speaker, pace, clientId, state: 'quiet', turn: 0, cancel: undefined };
+    const place: Place = {
+      speaker,
+      pace,
+      clientId,
+      rememberedAs,
+      state: 'quiet',
+      turn: 0,
+      cancel: undefined,
+    };
     this.places.set(speaker, place);
   }
 
@@ -220,12 +241,16 @@ export class Turns {
 
   private begin(): void {
     this.roundBeganAt = this.parts.now();
+    this.workBeforeMs = this.parts.workMs();
     const isEverybody = !this.isAnybodyQuiet();
     const { pendingPerConnection } = this.parts.limits;
     const share = isEverybody
       ? pendingPerConnection
-      : Math.max(LEAST_SHARE, Math.floor(ROUND_PACKETS / Math.max(1, this.queue.size)));
-    let left = isEverybody ? Infinity : ROUND_PACKETS;
+      : Math.max(
+          Math.min(LEAST_SHARE, this.roundPackets),
+          Math.floor(this.roundPackets / Math.max(1, this.queue.size)),
+        );
+    let left = isEverybody ? Infinity : this.roundPackets;
     for (const place of this.queue) {
       if (left <= 0) break;
       this.queue.delete(place);
@@ -245,9 +270,10 @@ export class Turns {
   private endRound(): void {
     if (!this.isRoundRunning || this.isEnding || this.round.size > 0) return;
     this.isEnding = true;
-    setImmediate(() => {
+    turnsLater(FORWARDING_TURNS, () => {
       this.isEnding = false;
       const tookMs = this.parts.now() - this.roundBeganAt;
+      this.fitRound(this.parts.workMs() - this.workBeforeMs);
       for (const place of this.granted.splice(0)) this.endTurn(place);
       this.isRoundRunning = false;
       if (this.isAnybodyQuiet()) {
@@ -257,6 +283,11 @@ export class Turns {
         });
       } else if (this.queue.size > 0) this.beginSoon();
     });
+  }
+
+  private fitRound(workMs: number): void {
+    const fitting = workMs > ROUND_MS ? (this.roundPackets * ROUND_MS) / workMs : this.roundPackets * 2;
+    this.roundPackets = Math.min(ROUND_PACKETS, Math.max(1, Math.floor(fitting)));
   }
 
   private endTurn(place: Place): void {
@@ -286,13 +317,20 @@ export class Turns {
     });
   }
 
-  private remember({ clientId, pace }: Place): void {
+  private remember({ rememberedAs, pace }: Place): void {
     pace.refill(this.parts.now(), this.parts.limits.messagesPerSecond);
     if (pace.isFresh) return;
     if (this.remembered.size >= MOST_REMEMBERED) {
       const [oldest] = this.remembered.keys();
       if (oldest !== undefined) this.remembered.delete(oldest);
     }
-    this.remembered.set(clientId, pace);
+    this.remembered.set(rememberedAs, pace);
   }
+}
+
+function turnsLater(turns: number, task: () => void): void {
+  setImmediate(() => {
+    if (turns <= 1) task();
+    else turnsLater(turns - 1, task);
+  });
 }

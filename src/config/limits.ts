@@ -40,15 +40,15 @@ export const limits = section({
     .describe(
       'Messages taken and not yet on disk. From half of it on each client gets in one at a time; above it, publishes are not acknowledged.',
     ),
-  topic_length: size(16, 65_535).prefault('1KiB').describe('Longest topic.'),
+  topic_length: size(16, 65_535).prefault('1KiB').describe('Longest topic; publishes with a longer or deeper one are acknowledged and come to nothing.'),
   topic_levels: wholeNumber(1, 100).default(32).describe('Most levels of a topic.'),
   client_id_length: size(23, 65_535).prefault(256).describe('Longest client identifier.'),
   subscriptions_per_client: wholeNumber(1, 10_000)
     .default(100)
     .describe('Subscriptions of one client; those above it are refused (0x80).'),
   sessions: wholeNumber(1, 100_000)
-    .default(1_000)
-    .describe('Persistent sessions with subscriptions; the longest unused one makes room for a new one.'),
+    .default(250)
+    .describe('Persistent sessions with subscriptions; where there are more, the longest unused one of the account that has most of them makes room.'),
   session_expiry: duration('1h', '20d')
     .prefault('14d')
     .describe('A session whose client did not come back is forgotten after so long, in hours of running.'),
@@ -57,7 +57,7 @@ export const limits = section({
     .describe('Messages that wait for the client of one session; those on top are not kept for it.'),
   queued_bytes: size(1_024, 1_024 * MIB)
     .prefault('16MiB')
-    .describe('Topics and payloads that wait in all sessions together.'),
+    .describe('What waits in all sessions together: topics, payloads, and half a kilobyte for each message.'),
   retained_messages: wholeNumber(1, 1_000_000)
     .default(10_000)
     .describe('Topics with a retained message; those on top go out, and are not retained.'),

@@ -1,16 +1,15 @@
 /**
  * `npm run bench`: the built daemon against bare aedes and, where installed, mosquitto, in the same run.
  *
+ * `npm run bench -- crowd`: only the misbehaving clients.
+ *
  * Every reading of the daemon's is stored durably before its acknowledgement; the peers store nothing.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { Daemon } from '../support/daemon.ts';
+import { readFileSync } from 'node:fs';
+import { residentMb } from '../support/process.ts';
 import { FilterTrie } from '../../src/core/topic.ts';
+import { isInstalled, pause, startAedes, startDaemon, startMosquitto, type Broker } from './brokers.ts';
+import { crowd } from './crowd.ts';
 import { publish, type LoadResult } from './load.ts';
 
 const MESSAGES = Number(process.env['BENCH_MESSAGES'] ?? 50_000);
@@ -29,22 +28,8 @@ const SLOW_DISK = [
   'inject=fsync,fdatasync:delay_exit=10000',
 ];
 
-const YAML = `attributes:
-  presses: { label: Presses, type: integer }
-mappings:
-  - { topic: "bench/door/+", attribute: presses, count: { each: any } }
-`;
-
-const folder = mkdtempSync(path.join(tmpdir(), 'mqtt2exist-bench-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-
-interface Broker {
-  readonly port: number;
-  readonly pid: number;
-  stop(): Promise<void>;
-}
-
-await main();
+if (process.argv[2] === 'crowd') await crowd();
+else await main();
 
 async function main(): Promise<void> {
   heading('QoS 1 ingest: 50 clients, 20 in flight each, 60 bytes');
@@ -53,7 +38,7 @@ async function main(): Promise<void> {
   else console.log('mosquitto                               not installed');
   await ingest('mqtt2exist, all durable', () => startDaemon('daemon'));
   if (isInstalled('strace')) {
-    await ingest('mqtt2exist, 10 ms more per fsync', () => startDaemon('slow', SLOW_DISK));
+    await ingest('mqtt2exist, 10 ms more per fsync', () => startDaemon('slow', { wrapper: SLOW_DISK }));
   } else console.log('mqtt2exist, 10 ms more per fsync        needs strace');
   heading('One client, one in flight');
   await ingest('bare aedes', startAedes, { clients: 1, inFlight: 1, messages: 2_000 });
@@ -61,6 +46,7 @@ async function main(): Promise<void> {
   await memoryAndStart();
   await bytesPerReading();
   topicLookup();
+  await crowd();
 }
 
 async function ingest(
@@ -145,96 +131,9 @@ function nanoseconds(topics: readonly string[], match: (topic: string) => number
   return tookNs / (rounds * topics.length);
 }
 
-async function startDaemon(name: string, wrapper: readonly string[] = []): Promise<Broker> {
-  const daemon = await Daemon.start({
-    folder: path.join(folder, name),
-    yaml: YAML,
-    existUrl: 'http://127.0.0.1:9',
-    flush: 'every: 1h',
-    wrapper,
-  });
-  return {
-    port: Number(new URL(daemon.brokerUrl).port),
-    pid: daemon.pid,
-    stop: async () => {
-      // A tracer that is ended leaves its child running: end the child, the tracer follows.
-      if (wrapper.length > 0) process.kill(childOf(daemon.pid), 'SIGTERM');
-      else await daemon.stop();
-    },
-  };
-}
-
-async function startAedes(): Promise<Broker> {
-  const script = path.join(folder, 'aedes.mjs');
-  const aedes = import.meta.resolve('aedes');
-  writeFileSync(
-    script,
-    `import { Aedes } from ${JSON.stringify(aedes)}; import { createServer } from 'node:net';
-     const broker = await Aedes.createBroker();
-     const server = createServer(broker.handle);
-     server.listen(0, '127.0.0.1', () => console.log(server.address().port));`,
-  );
-  const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return brokerOf(child, Number(line.toString()));
-}
-
-async function startMosquitto(): Promise<Broker> {
-  const port = await freePort();
-  const file = path.join(folder, 'mosquitto.conf');
-  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\n`);
-  const child = spawn('mosquitto', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  await once(child.stderr, 'data');
-  await pause(300);
-  return brokerOf(child, port);
-}
-
-function brokerOf(child: ChildProcess, port: number): Broker {
-  return {
-    port,
-    pid: child.pid ?? 0,
-    stop: async () => {
-      const gone = once(child, 'exit');
-      child.kill('SIGKILL');
-      await gone;
-    },
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
-function isInstalled(command: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function childOf(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
-}
-
-function residentMb(pid: number): number {
-  const [, kb = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kb) / 1_024;
-}
-
 function bytesWritten(pid: number): number {
   const [, bytes = '0'] = /^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8')) ?? [];
   return Number(bytes);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function heading(text: string): void {

@@ -148,8 +148,6 @@ test('a second copy is acknowledged and counted', async () => {
 test.each([
   ['a topic with U+0000', publishPacket('a\0b', 'x', { qos: 1, messageId: 1 })],
   ['a topic with a lone surrogate', publishPacket('a/\uFFFD', 'x', { qos: 1, messageId: 1 })],
-  ['a topic that is too long', publishPacket('a'.repeat(1025), 'x', { qos: 1, messageId: 1 })],
-  ['a topic that is too deep', publishPacket('a/'.repeat(40), 'x', { qos: 1, messageId: 1 })],
 ])('%s is not acknowledged and does not reach the inlet', async (_, packet) => {
   const { inlet, port, broker } = await setup();
   const device = await RawClient.connected(port, 'door');
@@ -158,6 +156,19 @@ test.each([
   expect(device.received).toEqual([]);
   expect(inlet.takes).toEqual([]);
   expect(broker.counters.refusedPublishes.invalid).toBe(1);
+});
+
+test.each([
+  ['too long', 'a'.repeat(1025)],
+  ['too deep', 'a/'.repeat(40)],
+])('a topic that is %s is acknowledged, comes to nothing, and is told of', async (_, topic) => {
+  const { inlet, port, broker, logged } = await setup();
+  const device = await RawClient.connected(port, 'door');
+  device.send(publishPacket(topic, 'x', { qos: 1, messageId: 1 }));
+  expect(await device.next('puback')).toMatchObject({ messageId: 1 });
+  expect(inlet.takes).toEqual([]);
+  expect(broker.counters.topicsTooLarge).toBe(1);
+  expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
 });
 
 test.each([

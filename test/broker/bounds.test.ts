@@ -8,11 +8,16 @@ const limits = {
   sessions: 2,
   subscriptionsPerClient: 2,
   queuedMessages: 10,
-  queuedBytes: 100,
+  // Each message costs 500 bytes aside from its own.
+  queuedBytes: 1_100,
   sessionIdleHours: 3,
 };
 
-function makeSessions(isConnected: (clientId: string) => boolean = () => false): Sessions {
+function makeSessions(
+  isConnected: (clientId: string) => boolean = () => false,
+  accountOf: (clientId: string) => string | undefined = () => undefined,
+  bounds = limits,
+): Sessions {
   const nothing = (): void => undefined;
   const changes = new WriteBehind({
     store: undefined,
@@ -20,7 +25,7 @@ function makeSessions(isConnected: (clientId: string) => boolean = () => false):
     onStored: nothing,
     onUnstored: nothing,
   });
-  return new Sessions({ limits, changes, isConnected, accountOf: () => undefined });
+  return new Sessions({ limits: bounds, changes, isConnected, accountOf });
 }
 
 function enqueue(sessions: Sessions, clientId: string, size: number): QueuedMessage | undefined {
@@ -46,6 +51,15 @@ test('the bytes of all queues are bounded together, and are free again when ackn
   sessions.end('b');
   expect(enqueue(sessions, 'a', 40)).toBeDefined();
   expect(enqueue(sessions, 'a', 1)).toBeUndefined();
+});
+
+test('an account that makes one session after the other costs none of another account', () => {
+  const accountOf = (clientId: string): string => (clientId.startsWith('mad') ? 'mad' : 'honest');
+  const sessions = makeSessions(() => false, accountOf, { ...limits, sessions: 4 });
+  for (const clientId of ['honest-1', 'mad-1', 'mad-2', 'mad-3', 'mad-4', 'mad-5']) {
+    sessions.subscribe(clientId, 'x', { qos: 1 });
+  }
+  expect(clientsOf(sessions, 'x')).toEqual(['honest-1', 'mad-3', 'mad-4', 'mad-5']);
 });
 
 test('a session whose client is connected is not ended for another', () => {

@@ -58,7 +58,7 @@ test('once a chunk was refused, nothing is read any more', () => {
     () => 1,
     (chunk) => {
       seen.push(Buffer.from(chunk).toString());
-      return seen.length < 2 ? chunk.length : undefined;
+      return seen.length < 2 ? { bytes: chunk.length, complete: 1 } : undefined;
     },
   );
   const read = (text: string): unknown => {

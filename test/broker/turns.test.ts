@@ -46,6 +46,7 @@ class Chatter implements Speaker {
 
 class House {
   now = 0;
+  workMs = 0;
   readonly slowed: string[] = [];
   readonly speakers: Chatter[] = [];
   /** In order, since the last commit. */
@@ -58,6 +59,7 @@ class House {
       limits: { ...limits, ...given },
       pending: () => this.speakers.reduce((sum, { pending }) => sum + pending, 0),
       now: () => this.now,
+      workMs: () => this.workMs,
       after: (delayMs, task) => {
         const timer = { at: this.now + delayMs, task };
         this.timers.push(timer);
@@ -86,11 +88,11 @@ class House {
 
   /** One commit: what is pending is stored. Rounds begin and end with the turns of the event loop. */
   async commit(): Promise<void> {
-    await eventTurns(2);
+    await eventTurns(6);
     const stored = [...this.reading];
     this.reading.clear();
     for (const speaker of stored) speaker.store();
-    await eventTurns(2);
+    await eventTurns(6);
   }
 }
 
@@ -124,6 +126,28 @@ test('no commit holds more than a handful of packets of busy clients while a qui
   }
   expect(most).toBeGreaterThan(0);
   expect(most).toBeLessThanOrEqual(64);
+});
+
+test('where each packet is much work, a round holds fewer of them, and more again when it is little', async () => {
+  const house = new House();
+  const flooder = house.join('flood', 10_000);
+  house.join('sensor');
+  const roundOf = async (workOfPacketMs: number): Promise<number> => {
+    const before = flooder.read;
+    await eventTurns(6);
+    const packets = flooder.read - before;
+    // What a round makes is done when it is stored and forwarded.
+    house.workMs += packets * workOfPacketMs;
+    await house.commit();
+    house.pass(1_000 / 20);
+    return packets;
+  };
+  flooder.resume();
+  await house.commit();
+  for (let round = 0; round < 10; round += 1) await roundOf(10);
+  expect(await roundOf(10)).toBe(1);
+  for (let round = 0; round < 10; round += 1) await roundOf(0);
+  expect(await roundOf(0)).toBeGreaterThan(30);
 });
 
 test('busy clients come in turn: all of them get on, and equally', async () => {

@@ -1,5 +1,5 @@
 /** MQTT streams against the built daemon: mutated, cut, with lengths that promise hundreds of megabytes. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { generate, type Packet } from 'mqtt-packet';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import type { Random } from '../simulation/random.ts';
 import { Daemon, eventually } from '../support/daemon.ts';
+import { residentMb } from '../support/process.ts';
 import { mutate, pick, type Kind, type Target } from './kind.ts';
 
 const YAML = `attributes:
@@ -72,7 +73,7 @@ export const mqtt: Kind = {
         if (errors.length > 0) return errors[0];
         return total === honest ? undefined : `${honest} honest presses, ${total} counted`;
       },
-      memory: () => residentOf(daemon.pid),
+      memory: () => residentMb(daemon.pid) * 1_048_576,
       close: async () => {
         await daemon.kill();
         await sandbox.stop();
@@ -81,15 +82,6 @@ export const mqtt: Kind = {
     };
   },
 };
-
-function residentOf(pid: number): number {
-  try {
-    const [, kilobytes = '0'] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    return Number(kilobytes) * 1_024;
-  } catch {
-    return 0;
-  }
-}
 
 function packets(random: Random): Packet[] {
   const qos = pick([0, 1, 2] as const, random);
