@@ -53,7 +53,7 @@ export interface BrokerLimits {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** For a home: hundreds of devices, and less than 100 MB if all of them misbehave at once. */
+/** For a home: hundreds of devices, and some 200 MB on top if two hundred of them misbehave at once (`npm run bench -- crowd`). */
 export const DEFAULT_LIMITS: BrokerLimits = {
   connections: 1_000,
   // Behind a container's proxy all devices share one address.

@@ -30,7 +30,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     return EXIT.configuration;
   }
   const { config } = loaded;
-  const secrets = config.exist.token === undefined ? [] : [config.exist.token];
+  const secrets = secretsOf(config);
   const log = createLog({
     level: options.logLevel,
     format: options.logFormat,
@@ -99,6 +99,12 @@ function explain(error: unknown): { readonly code: ExitCode; readonly message: s
   };
 }
 
+/** What others are told to let us in, and might repeat to us. */
+function secretsOf({ exist, connections }: Config): string[] {
+  const given = [exist.token, ...connections.map(({ password }) => password)];
+  return given.filter((secret) => secret !== undefined);
+}
+
 /** Another configuration is taken whole or not at all. */
 function reload(bridge: Bridge, file: string, log: Log, secrets: string[]): void {
   const loaded = load(file, { certificate: 'checked' });
@@ -107,8 +113,8 @@ function reload(bridge: Bridge, file: string, log: Log, secrets: string[]): void
     log('error', `${file} has problems: the configuration stays as it was`);
     return;
   }
-  const { token } = loaded.config.exist;
-  if (token !== undefined) secrets.push(token);
+  // The old ones stay: a call may be on its way with them.
+  secrets.push(...secretsOf(loaded.config).filter((secret) => !secrets.includes(secret)));
   const needRestart = bridge.reload(loaded.config);
   log('info', `${file} read again`);
   if (needRestart.length > 0) log('warn', `needs a restart to change: ${needRestart.join(', ')}`);

@@ -15,7 +15,7 @@ import { TEMPLATES } from '../core/templates.ts';
 import { connectionFindings } from './connections.ts';
 import { readListener } from './listeners.ts';
 import { operationsIn } from './mapping.ts';
-import type { OperationName } from './operations.ts';
+import { PICKS, type OperationName } from './operations.ts';
 import { nearest, type Path, type Finding } from './problem.ts';
 
 /** Compiles an expression; what is wrong with it, or `undefined`. */
@@ -222,12 +222,13 @@ function expressionFindings(source: unknown, path: Path, check: CheckExpression)
   const problem = check(source);
   if (!problem) return [];
   const { message, offset } = problem;
-  return [{ path, message, ...(offset !== undefined && { index: offset }) }];
+  return [{ path, message, isQuoting: true, ...(offset !== undefined && { index: offset }) }];
 }
 
 function wayOf(operation: OperationName, { pick }: Entry): string {
   if (operation !== 'set' && operation !== 'time') return 'adds up';
-  const chosen = typeof pick === 'string' ? pick : operation === 'set' ? 'last' : 'first';
+  // One that is not known is not repeated: the schema has told of it.
+  const chosen = PICKS.find((known) => known === pick) ?? (operation === 'set' ? 'last' : 'first');
   return `writes the ${chosen} value of the day`;
 }
 

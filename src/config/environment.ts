@@ -24,7 +24,11 @@ export function substitute(text: string, env: Readonly<Record<string, string | u
     const value = Object.hasOwn(env, name) ? env[name] : undefined;
     if (value !== undefined) return value;
     const hint = 'set it, or write the value or a file here; $${ stands for a literal ${';
-    problems.push({ index, message: `the environment variable ${name} is not set`, hint });
+    // What is not written as variables are may be a secret that should have stood there without `${}`.
+    const variable = /^[A-Z][A-Z0-9_]*$/.test(name)
+      ? `the environment variable ${name}`
+      : 'this environment variable';
+    problems.push({ index, message: `${variable} is not set`, hint });
     return whole;
   });
   return { text: replaced, isChanged: replaced !== text, problems };

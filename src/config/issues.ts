@@ -84,6 +84,8 @@ function unknownKey(key: string, schema: unknown): string {
   const shape: Readonly<Record<string, unknown>> = schema instanceof z.ZodObject ? schema.shape : {};
   const names = Object.keys(shape);
   const served = names.filter((name) => !isNotYet(shape[name]));
+  const runTogether = names.find((name) => key.startsWith(`${name}:`));
+  if (runTogether !== undefined) return `there is no space after the colon; write \`${runTogether}: …\``;
   const meant = nearest(key, names);
   if (meant !== undefined) return `this key is not known; did you mean \`${meant}\`?`;
   const below = names.find((name) => Object.hasOwn(shapeWithin(shape[name]), key));

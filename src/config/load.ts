@@ -114,7 +114,12 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
       ]
     : [];
   for (const finding of findings) {
-    const { path: at, message, hint, index } = finding;
+    const { path: at, hint, index } = finding;
+    // An environment variable may be a secret, wherever somebody has put it.
+    const message =
+      finding.isQuoting && source.isSubstituted(at)
+        ? 'cannot be read as an expression, with what the environment puts into it'
+        : finding.message;
     if (source.isGarbled && finding.isMissing) continue;
     const offset = index === undefined ? source.valueOffset(at) : source.textOffset(at, index);
     problems.add(finding.isMissing ? source.keyOffset(at) : offset, at, message, hint);

@@ -8,6 +8,9 @@ import { duration, expression, section, wholeNumber, wrong } from './kinds.ts';
 
 export const OPERATIONS = ['count', 'add', 'rise', 'duration', 'set', 'time'] as const;
 
+/** Which of a day's values is the day's value. */
+export const PICKS = ['last', 'first', 'min', 'max', 'mean'] as const;
+
 export type OperationName = (typeof OPERATIONS)[number];
 
 const by = z
@@ -88,10 +91,7 @@ export const minutes = section({
   .describe('Minutes in a condition, the part so far included, split at midnight.');
 
 export const set = section({
-  pick: z
-    .enum(['last', 'first', 'min', 'max', 'mean'])
-    .default('last')
-    .describe('Which of the day’s values is the day’s value.'),
+  pick: z.enum(PICKS).default('last').describe('Which of the day’s values is the day’s value.'),
   round: wholeNumber(0, 6)
     .optional()
     .describe('Decimal places that are kept; for types that take fractions.'),

@@ -23,10 +23,22 @@ export function formatProblem({ file, line, column, path, message, hint }: Probl
 
 export type Path = readonly (string | number)[];
 
+/** Below these stand names of the user's choice. */
+const NAMING = ['attributes', 'users'];
+
 export function pathText(path: Path): string {
   return path
-    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${part}`))
+    .map((part, index) => {
+      if (typeof part === 'number') return `[${part}]`;
+      const isName = NAMING.includes(String(path[index - 1]));
+      return `${index === 0 ? '' : '.'}${isName ? part : keyText(part)}`;
+    })
     .join('');
+}
+
+/** A key that cannot be one of ours may have its value in it, as in `{ token:abc }`, and that may be a secret. */
+function keyText(key: string): string {
+  return /^(?:[a-z_]{1,40}|<<)$/.test(key) ? key : '…';
 }
 
 export interface Finding {
@@ -36,6 +48,8 @@ export interface Finding {
   /** In the text at `path`, in characters. */
   readonly index?: number;
   readonly isMissing?: true;
+  /** The message repeats parts of the text at `path`. */
+  readonly isQuoting?: true;
 }
 
 /** The one of `names` that `word` was most likely meant to be, or `undefined` where none is near. */

@@ -7,6 +7,7 @@
 import {
   Composer,
   type Document,
+  type ErrorCode,
   isAlias,
   isMap,
   isScalar,
@@ -110,6 +111,22 @@ function refusal(lines: LineCounter, message: string): Source {
   return sourceOf(lines, undefined, [{ offset: 0, path: [], message }], true, new Map(), new Set(['[]']));
 }
 
+/** What the library says, without the text that it quotes: that may be a secret. */
+function withoutQuotes(code: ErrorCode, message: string): string {
+  switch (code) {
+    case 'BAD_DIRECTIVE':
+      return 'there is no such directive';
+    case 'BAD_DQ_ESCAPE':
+      return 'there is no such escape sequence';
+    case 'TAG_RESOLVE_FAILED':
+      return 'there is no such tag';
+    case 'UNEXPECTED_TOKEN':
+      return lowerFirst(message.replace(/: .*/s, ''));
+    default:
+      return lowerFirst(message);
+  }
+}
+
 /** One way through a document: gathers the value, the places and the complaints. */
 class Walk {
   private readonly complaints: Complaint[] = [];
@@ -150,7 +167,7 @@ class Walk {
     this.complaints.push({ offset, path, message, ...(hint !== undefined && { hint }) });
   }
 
-  private complainOfSyntax(code: string, message: string, offset: number): void {
+  private complainOfSyntax(code: ErrorCode, message: string, offset: number): void {
     if (code === 'DUPLICATE_KEY') return; // Told by `readMap`, which knows the path.
     const { line } = this.lines.linePos(offset);
     // One mistake makes the parser stumble several times.
@@ -163,7 +180,7 @@ class Walk {
         : lineText.includes('${')
           ? 'inside of { } and [ ] write "${NAME}" with quotes'
           : undefined;
-    this.complain(offset, [], `this is not YAML: ${lowerFirst(message)}`, hint);
+    this.complain(offset, [], `this is not YAML: ${withoutQuotes(code, message)}`, hint);
   }
 
   private read(node: Node | ParsedNode | null, path: Path, key: number | undefined, depth: number): unknown {

@@ -25,22 +25,22 @@ export function classify<T>(
   now: EpochMs,
   token: string,
 ): Outcome<T> {
-  const outcome = judge(exchanged, schema, now);
+  const outcome = judge(exchanged, schema, now, token);
   return outcome.kind === 'answered' ? outcome : { ...outcome, message: oneLine(outcome.message, token) };
 }
 
-function judge<T>(exchanged: Exchange, schema: z.ZodType<T>, now: EpochMs): Outcome<T> {
+function judge<T>(exchanged: Exchange, schema: z.ZodType<T>, now: EpochMs, token: string): Outcome<T> {
   switch (exchanged.kind) {
     case 'unconnected':
       return { kind: 'not-sent', cause: exchanged.cause, message: exchanged.message };
     case 'no-response':
       return { kind: 'unknown', message: exchanged.message };
     case 'response':
-      return judgeResponse(exchanged, schema, now);
+      return judgeResponse(exchanged, schema, now, token);
   }
 }
 
-function judgeResponse<T>(response: Response, schema: z.ZodType<T>, now: EpochMs): Outcome<T> {
+function judgeResponse<T>(response: Response, schema: z.ZodType<T>, now: EpochMs, token: string): Outcome<T> {
   const { status } = response;
   switch (status) {
     case 401:
@@ -57,7 +57,7 @@ function judgeResponse<T>(response: Response, schema: z.ZodType<T>, now: EpochMs
     case 200:
     case 201:
     case 202:
-      return readAnswer(response, status, schema);
+      return readAnswer(response, status, schema, token);
     default:
       return { kind: 'unknown', status, message: `${status}: ${exactWords(response)}` };
   }
@@ -67,7 +67,12 @@ function turnedAway(cause: NotSent['cause'], response: Response): NotSent {
   return { kind: 'not-sent', cause, message: `${response.status}: ${exactWords(response)}` };
 }
 
-function readAnswer<T>(response: Response, status: 200 | 201 | 202, schema: z.ZodType<T>): Outcome<T> {
+function readAnswer<T>(
+  response: Response,
+  status: 200 | 201 | 202,
+  schema: z.ZodType<T>,
+  token: string,
+): Outcome<T> {
   const unknown = (message: string): Outcome<T> => ({
     kind: 'unknown',
     status,
@@ -76,7 +81,10 @@ function readAnswer<T>(response: Response, status: 200 | 201 | 202, schema: z.Zo
   if (response.flaw !== undefined) return unknown(response.flaw);
   let json: unknown;
   try {
-    json = JSON.parse(response.text);
+    // The words about single items are kept and shown; names, codes and values are left as they are.
+    json = JSON.parse(response.text, (key, value: unknown) =>
+      key === 'error' && typeof value === 'string' ? withoutToken(value, token) : value,
+    );
   } catch {
     return unknown(`the answer is not JSON; it begins with: ${response.text}`);
   }
@@ -116,10 +124,13 @@ function exactWords(response: Response): string {
   }
 }
 
+function withoutToken(words: string, token: string): string {
+  return words.replaceAll(token, '[token]');
+}
+
 /** One line of at most 300 characters. The token is cut out first: half of it must not be left at the end. */
 function oneLine(message: string, token: string): string {
-  const line = message
-    .replaceAll(token, '[token]')
+  const line = withoutToken(message, token)
     .slice(0, 4 * MOST_CHARACTERS)
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     .replace(/[\u0000-\u0020\u007f-\u009f]+/g, ' ')

@@ -28,22 +28,27 @@ const PRIORITY: Readonly<Record<Level, string>> = { debug: '<7>', info: '<6>', w
 
 export function createLog(options: LogOptions): Log {
   const { level, format, env, isTerminal, secrets } = options;
-  const write = (line: string): void => {
-    options.write(
-      `${secrets.reduce((text, secret) => (secret.length < SHORTEST_SECRET ? text : text.replaceAll(secret, '***')), line)}\n`,
+  // Before quotes and backslashes are escaped: a secret may have some in it.
+  const hide = (text: string): string =>
+    secrets.reduce(
+      (left, secret) => (secret.length < SHORTEST_SECRET ? left : left.replaceAll(secret, '***')),
+      text,
     );
-  };
+  const json = (value: unknown): string =>
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? hide(inner) : inner));
   const least = Object.keys(PRIORITY).indexOf(level);
   const isJournal = env['JOURNAL_STREAM'] !== undefined;
   return (at, message, fields) => {
     if (Object.keys(PRIORITY).indexOf(at) < least) return;
     if (format === 'json') {
-      write(JSON.stringify({ level: at, time: new Date().toISOString(), ...fields, msg: message }));
+      options.write(`${json({ level: at, time: new Date().toISOString(), ...fields, msg: message })}\n`);
       return;
     }
-    const details = Object.entries(fields ?? {}).map(([key, value]) => `${key}=${show(value)}`);
-    const text = oneLine([message, ...details].join('  '));
-    write(isJournal ? `${PRIORITY[at]}${text}` : `${timeOfDay()} ${paint(at, isTerminal)} ${text}`);
+    const details = Object.entries(fields ?? {}).map(
+      ([key, value]) => `${key}=${show(typeof value === 'string' ? hide(value) : json(value))}`,
+    );
+    const text = oneLine([hide(message), ...details].join('  '));
+    options.write(`${isJournal ? PRIORITY[at] : `${timeOfDay()} ${paint(at, isTerminal)} `}${text}\n`);
   };
 }
 
@@ -58,8 +63,7 @@ function timeOfDay(): string {
   return new Date().toTimeString().slice(0, 8);
 }
 
-function show(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+function show(text: string): string {
   return /^[\w./:@+-]+$/.test(text) ? text : JSON.stringify(text);
 }
 

@@ -16,7 +16,15 @@
  *   under way, what is not read yet waits in the socket, and brokers have bounds of their own.
  * - Errors of a websocket's handshake are swallowed; they are listened for on the stream.
  */
-import { Store, connect, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import {
+  Store,
+  connect,
+  type IClientOptions,
+  type IConnackPacket,
+  type IDisconnectPacket,
+  type IPublishPacket,
+  type MqttClient,
+} from 'mqtt';
 import { networkFailure, refusal, type Failure } from './failure.ts';
 import type { Announcement, QoS, SourceOptions } from './ports.ts';
 
@@ -209,10 +217,10 @@ export class Link {
           this.wasAccepted = true;
           this.events.accepted(packet.sessionPresent);
         } else {
-          this.fail(refusal(code ?? -1, packet.properties?.reasonString));
+          this.fail(refusal(code ?? -1, this.wordsOf(packet)));
         }
       } else if (packet.cmd === 'disconnect') {
-        this.fail(refusal(packet.reasonCode ?? 0, packet.properties?.reasonString));
+        this.fail(refusal(packet.reasonCode ?? 0, this.wordsOf(packet)));
       } else if (packet.cmd === 'pubrel') {
         if (packet.messageId !== undefined) this.events.released([packet.messageId]);
       } else if (packet.cmd === 'pingresp') {
@@ -271,6 +279,13 @@ export class Link {
       if (error) this.fail({ text: `its messages cannot be stored: ${error.message}`, kind: 'other' });
       else done();
     });
+  }
+
+  /** What the broker gives as its reason; it may repeat what it was told. */
+  private wordsOf({ properties }: IConnackPacket | IDisconnectPacket): string | undefined {
+    const { password } = this.options;
+    const words = properties?.reasonString;
+    return password === undefined ? words : words?.replaceAll(password, '[password]');
   }
 
   private fail(failure: Failure): void {

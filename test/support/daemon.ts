@@ -3,14 +3,18 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { request } from 'undici';
 import type { Status } from '../../src/core/status.ts';
+import { Places } from '../security/search.ts';
 
 /** npm runs scripts and tests from the project's folder. */
 export const COMMAND = path.resolve('dist/main.js');
+
+/** No test looks at it, and no daemon that any of them starts may let it be seen: what they leave is searched. */
+const TOKEN = 'a-token-that-stands-nowhere-else';
 
 export interface DaemonOptions {
   readonly folder: string;
@@ -19,15 +23,19 @@ export interface DaemonOptions {
   readonly existUrl: string;
   /** Default: UTC. */
   readonly timezone?: string;
+  /** The key with the token, as YAML; default: one that is to be seen nowhere. */
+  readonly token?: string;
   /** More of the section `exist`. */
   readonly exist?: string;
   readonly flush?: string;
   /** Default: any free port of the loopback; `false` for no broker. */
-  readonly listen?: string | false;
+  readonly listen?: string | readonly string[] | false;
   /** More of the section `broker`. */
   readonly broker?: string;
   /** Default: any free port of the loopback. */
   readonly web?: string;
+  /** More arguments of `run`. */
+  readonly args?: readonly string[];
   /** A command that runs the daemon, such as strace with its arguments. */
   readonly wrapper?: readonly string[];
 }
@@ -38,7 +46,10 @@ export class Daemon {
   webUrl = '';
   private readonly waiting = new Set<() => void>();
 
-  private constructor(private readonly child: ChildProcess) {
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly folder: string,
+  ) {
     for (const stream of [child.stderr, child.stdout]) {
       if (!stream) continue;
       createInterface({ input: stream }).on('line', (line) => {
@@ -53,7 +64,7 @@ export class Daemon {
 
   /** Resolves when the daemon says that it is ready. */
   static async start(options: DaemonOptions, env: Readonly<Record<string, string>> = {}): Promise<Daemon> {
-    const daemon = new Daemon(launch(options, env));
+    const daemon = new Daemon(launch(options, env), options.folder);
     const ready = await daemon.line((entry) => entry['msg'] === 'ready');
     daemon.brokerUrl = String(ready['broker']);
     daemon.webUrl = String(ready['web']);
@@ -99,6 +110,7 @@ export class Daemon {
     const gone = once(this.child, 'exit');
     this.child.kill('SIGKILL');
     await gone;
+    this.searchWhatIsLeft();
   }
 
   /** Resolves with the exit code. */
@@ -107,7 +119,18 @@ export class Daemon {
     const gone = once(this.child, 'exit');
     this.child.kill(signal);
     await gone;
+    this.searchWhatIsLeft();
     return this.child.exitCode;
+  }
+
+  private searchWhatIsLeft(): void {
+    const places = new Places();
+    places.add('the log', this.lines.join('\n'));
+    const data = path.join(this.folder, 'data');
+    // At the end of a test its folder may be gone first.
+    if (existsSync(data)) places.addFiles(data);
+    const [found] = places.whereabouts({ 'the token': TOKEN });
+    if (found !== undefined) throw new Error(`a secret is shown: ${found}`);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -116,8 +139,9 @@ export class Daemon {
 }
 
 function launch(options: DaemonOptions, env: Readonly<Record<string, string>>): ChildProcess {
-  const args = [process.execPath, COMMAND, 'run', '-c', writeConfig(options), '--log-format', 'json'];
-  const [program = process.execPath, ...rest] = [...(options.wrapper ?? []), ...args];
+  const { wrapper = [], args = [] } = options;
+  const run = [process.execPath, COMMAND, 'run', '-c', writeConfig(options), '--log-format', 'json', ...args];
+  const [program = process.execPath, ...rest] = [...wrapper, ...run];
   return spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
 }
 
@@ -146,15 +170,16 @@ export async function eventually<T>(
 }
 
 export function writeConfig(options: DaemonOptions): string {
-  const { folder, yaml, existUrl, exist = '', flush = 'every: 100ms, linger: 20ms' } = options;
+  const { folder, yaml, existUrl, token = `token: ${TOKEN}`, exist = '' } = options;
+  const { flush = 'every: 100ms, linger: 20ms' } = options;
   const { listen = 'mqtt://127.0.0.1:0', broker = '', web = '127.0.0.1:0', timezone = 'UTC' } = options;
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'mqtt2exist.yaml');
   const text = `data_dir: ./data
 timezone: ${timezone}
-exist: { url: "${existUrl}", token: test-token, settle: 200ms, timeout: 2s, calls_per_hour: 100000${exist} }
+exist: { url: "${existUrl}", ${token}, settle: 200ms, timeout: 2s, calls_per_hour: 100000${exist} }
 flush: { ${flush} }
-broker: ${listen === false ? 'false' : `{ listen: ["${listen}"]${broker} }`}
+broker: ${listen === false ? 'false' : `{ listen: ${JSON.stringify([listen].flat())}${broker} }`}
 web: { listen: "${web}" }
 ${yaml}
 `;
