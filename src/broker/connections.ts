@@ -72,6 +72,8 @@ export interface Arrival {
 export class Connection {
   /** Told whenever nothing is pending any more. */
   onIdle: (() => void) | undefined;
+  /** Told how many copies of a publish were left for sessions. */
+  onCopied: ((copies: number) => void) | undefined;
   /** Its QoS 1 publishes that are stored, and not acknowledged yet. */
   readonly unpublished = new Set<Staged>();
   /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
@@ -231,6 +233,7 @@ export class Connections {
     this.byAddress.set(address, fromAddress + 1);
     socket.once('close', () => this.leave(connection));
     connection.onIdle = () => this.parts.turns.idle(connection);
+    connection.onCopied = (copies) => this.parts.turns.copied(connection, copies);
     return connection;
   }
 

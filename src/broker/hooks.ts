@@ -135,6 +135,7 @@ export function makeHooks(parts: HookParts): Hooks {
     // anything behind again; whether it is one, where it seems to be, is the inlet's to say.
     const isLate = publish.qos === 2 && publish.dup && gate.knows(publish);
     let staged = isLate ? undefined : staging.stage(packet, publish);
+    if (staged && staged.messages.size > 0) connection?.onCopied?.(staged.messages.size);
     gate.take(publish, (error, isDuplicate) => {
       if (error) {
         staging.undo(staged);

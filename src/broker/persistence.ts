@@ -82,7 +82,7 @@ export class Persistence {
   createRetainedStreamCombi(filters: readonly string[]): Readable {
     const { retained } = this.parts.state;
     return Readable.from(
-      (function* () {
+      (async function* () {
         for (const filter of filters) yield* retained.match(filter);
       })(),
     );

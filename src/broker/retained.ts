@@ -6,7 +6,13 @@ import { filterTest } from '../core/topic.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { StoredRetained } from './store.ts';
+import { Turnstile } from './turnstile.ts';
 import type { WriteBehind } from './write-behind.ts';
+
+/** Messages for subscribers in one turn of the event loop: a few tenths of a millisecond of work. */
+const PASSES_PER_TURN = 16;
+/** So many topics are looked at for what sending one message costs. */
+const LOOKS_PER_PASS = 100;
 
 export interface RetainedMessage extends StoredRetained {
   readonly cmd: 'publish';
@@ -17,6 +23,7 @@ export interface RetainedMessage extends StoredRetained {
 export class RetainedMessages {
   private readonly messages = new Map<string, RetainedMessage>();
   private bytes = 0;
+  private readonly turnstile = new Turnstile(PASSES_PER_TURN);
 
   constructor(
     private readonly limits: Pick<BrokerLimits, 'retainedMessages' | 'retainedBytes'>,
@@ -53,15 +60,20 @@ export class RetainedMessages {
     return true;
   }
 
-  *match(filter: string): Generator<RetainedMessage> {
+  /** In turns with all that is looked for at the same time. What changes meanwhile is given as it is by then. */
+  async *match(filter: string): AsyncGenerator<RetainedMessage> {
     if (!/[+#]/.test(filter)) {
       const exact = this.messages.get(filter);
       if (exact) yield exact;
       return;
     }
     const isMatch = filterTest(filter);
+    let looked = 0;
     for (const message of this.messages.values()) {
-      if (isMatch(message.topic)) yield message;
+      looked += 1;
+      const fits = isMatch(message.topic);
+      if (fits || looked % LOOKS_PER_PASS === 0) await this.turnstile.pass();
+      if (fits) yield message;
     }
   }
 

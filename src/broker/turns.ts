@@ -17,6 +17,8 @@ import type { After } from './write-behind.ts';
 
 /** Packets at once from a quiet client; a gateway tells the state of all its devices when it starts. */
 const MOST_CREDIT = 50;
+/** Copies for sessions that are as much work as a packet. */
+const COPIES_PER_PACKET = 5;
 /** What a device may say all day without being busy. */
 const CREDIT_PER_SECOND = 20;
 /** A busy client that has said nothing for so long is quiet again. */
@@ -194,6 +196,15 @@ export class Turns {
     pace.spend(packets, messages, this.parts.limits.messagesPerSecond);
     if (pace.slowedSince !== undefined) this.slowed(place);
     place.turn = Math.max(0, place.turn - packets);
+  }
+
+  /** A publish of it left so many copies for sessions. */
+  copied(speaker: Speaker, copies: number): void {
+    const place = this.places.get(speaker);
+    if (!place) return;
+    const worth = copies / COPIES_PER_PACKET;
+    place.pace.spend(worth, 0, this.parts.limits.messagesPerSecond);
+    place.turn = Math.max(0, place.turn - Math.floor(worth));
   }
 
   /** Nothing of it is pending any more. */
