@@ -3,6 +3,7 @@
  */
 import { hostname } from 'node:os';
 import type { Broker } from './broker/broker.ts';
+import { refusalsOf } from './broker/counters.ts';
 import { ServedCertificate } from './certificates/served-certificate.ts';
 import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
@@ -89,6 +90,7 @@ export class BrokerFront {
     return {
       listening: this.urls,
       clients: this.parts.broker.clientCount,
+      not_done: refusalsOf(this.parts.broker.counters),
       certificate: shown
         ? { valid_until: new Date(shown.validUntil).toISOString(), names: shown.names }
         : null,

@@ -208,6 +208,15 @@ export function metricsOf(status: Status, isReady: boolean): MetricFamily[] {
     ),
     gauge('broker_clients', 'Clients connected to the embedded broker.', broker?.clients ?? 0),
     {
+      name: 'mqtt2exist_broker_not_done_total',
+      help: 'What the embedded broker did not do for clients, by what and why.',
+      type: 'counter',
+      samples: (broker?.not_done ?? []).map(({ what, reason, count }) => ({
+        labels: { what, reason },
+        value: count,
+      })),
+    },
+    {
       name: 'mqtt2exist_broker_certificate_expiry_timestamp_seconds',
       help: 'When the certificate expires that listeners with TLS show.',
       type: 'gauge',

@@ -1,6 +1,7 @@
 /**
  * What the broker counts.
  */
+import type { NotDone } from '../core/status.ts';
 import { REFUSALS, type Refusal } from './connections.ts';
 import type { PublishRefusal } from './hooks.ts';
 import type { QoS } from './inlet.ts';
@@ -51,4 +52,24 @@ export function startCounters(): BrokerCounters {
     droppedQueued: 0,
     droppedRetained: 0,
   };
+}
+
+/** What was not done, by what and why; only what has happened. */
+export function refusalsOf(counters: BrokerCounters): readonly NotDone[] {
+  const { refusedConnections, refusedPublishes, denied } = counters;
+  const list = (what: NotDone['what'], by: Readonly<Record<string, number>>): NotDone[] =>
+    Object.entries(by).flatMap(([reason, count]) => (count > 0 ? [{ what, reason, count }] : []));
+  return [
+    ...list('connection', { ...refusedConnections, above_its_rate: counters.flooded }),
+    ...list('publish', {
+      ...refusedPublishes,
+      no_right: denied.publish,
+      topic_too_large: counters.topicsTooLarge,
+      to_sys: counters.discarded,
+    }),
+    ...list('subscription', { no_right: denied.subscribe }),
+    ...list('will', { no_right: denied.will }),
+    ...list('forward', { subscriber_too_slow: counters.droppedForwards, queue_full: counters.droppedQueued }),
+    ...list('retained', { no_room: counters.droppedRetained }),
+  ];
 }

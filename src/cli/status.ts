@@ -1,7 +1,7 @@
 /**
  * Asks the running daemon how it is; where none answers, says so.
  */
-import type { Status } from '../core/status.ts';
+import type { NotDone, Status } from '../core/status.ts';
 import { load, printProblems } from './configuration.ts';
 import { DaemonDown, statusOf } from './daemon.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -33,6 +33,7 @@ function render(status: Status): string {
     ...status.problems.map((problem) => `attention ${problem}`),
     `daemon    up for ${duration(status.uptime_s)}, version ${status.version}`,
     `broker    ${broker === null ? 'none' : `${broker.listening.join(', ')}; ${broker.clients} connected`}`,
+    ...(broker && broker.not_done.length > 0 ? [`refused   ${notDone(broker.not_done)}`] : []),
     ...(broker?.certificate
       ? [`tls       certificate valid until ${broker.certificate.valid_until.slice(0, 10)}`]
       : []),
@@ -57,6 +58,12 @@ function render(status: Status): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+function notDone(list: readonly NotDone[]): string {
+  return list
+    .map(({ what, reason, count }) => `${count} × ${what} (${reason.replaceAll('_', ' ')})`)
+    .join(', ');
 }
 
 function duration(seconds: number): string {

@@ -26,6 +26,8 @@ export interface Status {
   readonly broker: {
     readonly listening: readonly string[];
     readonly clients: number;
+    /** Since the start; only what has happened. */
+    readonly not_done: readonly NotDone[];
     /** What listeners with TLS show. */
     readonly certificate: {
       /** ISO 8601 with zone. */
@@ -94,4 +96,11 @@ export interface Status {
     /** What Exist has confirmed of it. */
     readonly delivered: number | string | null;
   }[];
+}
+
+/** What the embedded broker did not do for clients, and why. */
+export interface NotDone {
+  readonly what: 'connection' | 'publish' | 'subscription' | 'will' | 'forward' | 'retained';
+  readonly reason: string;
+  readonly count: number;
 }
