@@ -350,7 +350,8 @@ export class Broker {
     this.counters.refusedConnections[refusal] += 1;
     // Who has a wrong password is told of where passwords are checked.
     const isNews = refusal !== 'credentials' && this.complaints.isDue(`${refusal} ${address}`);
-    this.options.log(isNews ? 'warn' : 'debug', 'connection refused', { reason: refusal, address, detail });
+    const fields = { reason: refusal, address, ...(detail !== undefined && { detail }) };
+    this.options.log(isNews ? 'warn' : 'debug', 'connection refused', fields);
   }
 
   private topicTooLarge(client: string | undefined, topic: string, reason: string): void {
