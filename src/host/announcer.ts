@@ -2,13 +2,14 @@
  * Announces services in the local network (mDNS) through Avahi's own command. Where that is not there, nothing is
  * announced, and only the debug log says so.
  *
- * States of a service: running (a child lives as long as the announcement does) → waiting (the child ended: Avahi is not
- * up, say; the pauses grow) → running → … → stopped. Where there is no such command: stopped at once.
+ * States of a service: running (a child lives as long as the announcement does) → waiting (the child ended, or could not
+ * be started: Avahi is not up, say; the pauses grow) → running → … → stopped. Where there is no such command: stopped at
+ * once.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 
 export interface Service {
-  /** For people; Avahi picks another one where it is taken. */
+  /** For people; where it is taken, a number is put behind it. */
   readonly name: string;
   readonly type: `_${string}._tcp`;
   readonly port: number;
@@ -34,9 +35,11 @@ const WELL_MS = 60_000;
 /** One that does not end when it is told to is killed. */
 const STOP_PATIENCE_MS = 500;
 const MOST_OUTPUT = 1_000;
+/** A label of DNS has 63 bytes. */
+const LONGEST_NAME = 63;
 
 export class Announcer {
-  private announcements: Announcement[] = [];
+  private announcements: readonly Announcement[] = [];
 
   constructor(private readonly parts: AnnouncerParts) {}
 
@@ -46,14 +49,14 @@ export class Announcer {
   }
 
   async stop(): Promise<void> {
-    const stopped = this.announcements.map((announcement) => announcement.stop());
-    this.announcements = [];
-    await Promise.all(stopped);
+    await Promise.all(this.announcements.map((announcement) => announcement.stop()));
   }
 }
 
 class Announcement {
   private child: ChildProcess | undefined;
+  /** Grows with each name that another service of this machine has. */
+  private number = 1;
   private pauseMs = FIRST_PAUSE_MS;
   private cancel: (() => void) | undefined;
   private isStopping = false;
@@ -64,51 +67,20 @@ class Announcement {
   ) {}
 
   start(): void {
-    const { parts, service } = this;
-    const { name, type, port } = service;
-    const startedMs = parts.monotonicMs();
-    const child = spawn(COMMAND, ['-s', name, type, String(port)], {
-      // Its words are looked at: they must not be in another language.
-      env: { ...parts.env, LC_ALL: 'C' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    this.child = child;
-    let output = '';
-    let isAnnounced = false;
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      output = `${output}${text}`.slice(-MOST_OUTPUT);
-      const [, as] = /Established under name '(.*)'/.exec(output) ?? [];
-      if (as === undefined || isAnnounced) return;
-      isAnnounced = true;
-      parts.log('info', 'announced in the local network', { name: as, type, port });
-    });
-    child.once('error', (error) => {
-      this.child = undefined;
-      const isMissing = 'code' in error && error.code === 'ENOENT';
-      const reason = isMissing ? `there is no ${COMMAND} here` : error.message;
-      parts.log('debug', 'not announced in the local network', { type, port, reason });
-    });
-    child.once('close', (code, signal) => {
-      // It could not be started: that was told above.
-      if (this.child !== child) return;
-      this.child = undefined;
-      if (this.isStopping) return;
-      if (parts.monotonicMs() - startedMs >= WELL_MS) this.pauseMs = FIRST_PAUSE_MS;
-      const reason = output.trim().split('\n').at(-1) ?? '';
-      const ended = signal ?? code;
-      parts.log('debug', 'no longer announced in the local network', { type, port, ended, reason });
-      this.cancel = parts.after(this.pauseMs, () => {
-        this.start();
-      });
-      this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
-    });
+    try {
+      this.watch(this.spawn());
+    } catch (error) {
+      // Some of what the system refuses is thrown, such as that there is no memory for a process.
+      this.notStarted(error);
+    }
   }
 
   async stop(): Promise<void> {
     this.isStopping = true;
     this.cancel?.();
     const { child } = this;
-    if (!child) return;
+    // One that has ended says so once only, and may be closed much later: when nobody holds its output any more.
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
       const done = (): void => {
@@ -119,5 +91,70 @@ class Announcement {
       child.once('error', done);
       child.kill('SIGTERM');
     });
+  }
+
+  private spawn(): ChildProcess {
+    const { type, port } = this.service;
+    return spawn(COMMAND, ['-s', this.name, type, String(port)], {
+      // Its words are looked at: they must not be in another language.
+      env: { ...this.parts.env, LC_ALL: 'C' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  }
+
+  private watch(child: ChildProcess): void {
+    const { parts } = this;
+    const { type, port } = this.service;
+    const startedMs = parts.monotonicMs();
+    this.child = child;
+    let output = '';
+    let announcedAs: string | undefined;
+    // There is none where no pipe could be made for it.
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      output = `${output}${text}`.slice(-MOST_OUTPUT);
+      // Of several the last: Avahi picks another one where somebody in the network has it.
+      const name = [...output.matchAll(/Established under name '(.*)'\n/g)].at(-1)?.[1];
+      if (name === undefined || name === announcedAs) return;
+      announcedAs = name;
+      parts.log('info', 'announced in the local network', { name, type, port });
+    });
+    child.once('error', (error) => {
+      this.child = undefined;
+      this.notStarted(error);
+    });
+    child.once('close', (code, signal) => {
+      // It could not be started: that was told above.
+      if (this.child !== child) return;
+      this.child = undefined;
+      if (this.isStopping) return;
+      if (parts.monotonicMs() - startedMs >= WELL_MS) this.pauseMs = FIRST_PAUSE_MS;
+      // Avahi picks no other name where it is this machine that has it already.
+      if (output.includes('Local name collision')) this.number += 1;
+      const reason = output.trim().split('\n').at(-1) ?? '';
+      const ended = signal ?? code;
+      parts.log('debug', 'no longer announced in the local network', { type, port, ended, reason });
+      this.startLater();
+    });
+  }
+
+  private notStarted(error: unknown): void {
+    const { type, port } = this.service;
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const reason = isMissing ? `there is no ${COMMAND} here` : String(error);
+    this.parts.log('debug', 'not announced in the local network', { type, port, reason });
+    if (!isMissing) this.startLater();
+  }
+
+  private startLater(): void {
+    if (this.isStopping) return;
+    this.cancel = this.parts.after(this.pauseMs, () => {
+      this.start();
+    });
+    this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
+  }
+
+  private get name(): string {
+    const end = this.number === 1 ? '' : ` #${this.number}`;
+    return `${this.service.name.slice(0, LONGEST_NAME - end.length)}${end}`;
   }
 }
