@@ -3,7 +3,7 @@
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer, type WebSocket } from 'ws';
 import type { Connection, Refusal } from './connections.ts';
@@ -98,14 +98,19 @@ function serve(
 /** Why a websocket is not opened. */
 function refusalOf(
   { url = '/', headers }: IncomingMessage,
-  { path, origins }: WebsocketSettings,
+  { path, origins, identity }: WebsocketSettings,
 ): Refused | undefined {
   const [asked] = url.split('?', 1);
   if (path !== undefined && asked !== path) {
     return { refusal: 'websocket', status: '404 Not Found', text: `MQTT is served at ${path}` };
   }
   const { origin } = headers;
-  if (origin !== undefined && !origins.includes('*') && !origins.includes(origin.toLowerCase())) {
+  const isWelcome =
+    origin === undefined ||
+    origins.includes('*') ||
+    origins.includes(origin.toLowerCase()) ||
+    isOurs(origin, headers.host, identity !== undefined);
+  if (!isWelcome) {
     const text = 'this page may not connect: its origin is not one of broker.origins';
     return { refusal: 'origin', status: '403 Forbidden', text };
   }
@@ -113,6 +118,18 @@ function refusalOf(
   if (offered.some((name) => SUBPROTOCOLS.includes(name))) return undefined;
   // [MQTT-6.0.0-3]
   return { refusal: 'websocket', status: '400 Bad Request', text: 'the sub-protocol must be mqtt' };
+}
+
+/**
+ * Whether it names this very listener, as paho-mqtt for Python does, a program. No page comes from here, but one may say
+ * so whose owner has pointed its domain at this address (DNS rebinding): without TLS, which no such page gets through,
+ * only what stands in no public DNS counts.
+ */
+function isOurs(origin: string, host: string | undefined, isSecure: boolean): boolean {
+  const [, at = ''] = /^https?:\/\/(.+)$/i.exec(origin) ?? [];
+  if (host === undefined || at.toLowerCase() !== host.toLowerCase()) return false;
+  const name = at.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  return isSecure || isIP(name) !== 0 || !name.includes('.') || /\.local$/i.test(name);
 }
 
 function answer({ status, text }: Refused): string {

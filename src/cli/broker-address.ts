@@ -7,6 +7,8 @@ import { isLoopback } from '../config/listen.ts';
 import { DaemonDown, statusOf } from './daemon.ts';
 
 export interface BrokerAddress {
+  /** Websockets are for programs: no device is told of them. */
+  readonly scheme: 'mqtt' | 'mqtts';
   readonly host: string;
   readonly port: number;
   /** What the reader must know besides. */
@@ -19,26 +21,34 @@ const EVERYWHERE = ['0.0.0.0', '::'];
 export async function brokerAddress(config: Config | undefined): Promise<BrokerAddress> {
   if (config?.broker === false) {
     const note = 'the configuration has `broker: false`: accounts are of use with the embedded broker only';
-    return { host: ownAddress(), port: DEFAULT_PORT, notes: [note] };
+    return { scheme: 'mqtt', host: ownAddress(), port: DEFAULT_PORT, notes: [note] };
   }
-  const listeners = config?.broker.listen ?? [];
+  const listeners = (config?.broker.listen ?? []).flatMap(({ scheme, host, port }) =>
+    scheme === 'mqtt' || scheme === 'mqtts' ? [{ scheme, host, port }] : [],
+  );
   const open = listeners.filter(({ host }) => !isLoopback(host));
-  const [listener] = open.length > 0 ? open : listeners;
-  if (!config || !listener) return { host: ownAddress(), port: DEFAULT_PORT, notes: [] };
-  const port = listener.port === 0 ? await portInUse(config) : listener.port;
+  const [first] = open.length > 0 ? open : listeners;
+  const listener = open.find(({ scheme }) => scheme === 'mqtt') ?? first;
+  if (!config || !listener) {
+    const note = 'no listener speaks MQTT without a websocket; write mqtt://0.0.0.0:1883 as one more';
+    return { scheme: 'mqtt', host: ownAddress(), port: DEFAULT_PORT, notes: config ? [note] : [] };
+  }
+  const { scheme } = listener;
+  const port = listener.port === 0 ? await portInUse(config, scheme) : listener.port;
   if (open.length > 0) {
     const host = EVERYWHERE.includes(listener.host) ? ownAddress() : listener.host;
-    return { host, port, notes: [] };
+    return { scheme, host, port, notes: [] };
   }
   const note =
     'the broker listens on this machine alone; for devices in the network write broker: { listen: "mqtt://0.0.0.0:1883" } and restart the daemon';
-  return { host: listener.host, port, notes: [note] };
+  return { scheme, host: listener.host, port, notes: [note] };
 }
 
 /** With port 0 only the running daemon knows. */
-async function portInUse(config: Config): Promise<number> {
+async function portInUse(config: Config, scheme: BrokerAddress['scheme']): Promise<number> {
   try {
-    const [url] = (await statusOf(config)).broker?.listening ?? [];
+    const listening = (await statusOf(config)).broker?.listening ?? [];
+    const url = listening.find((one) => one.startsWith(`${scheme}:`));
     return url === undefined ? 0 : Number(new URL(url).port);
   } catch (error) {
     if (error instanceof DaemonDown) return 0;

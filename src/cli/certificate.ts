@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import path from 'node:path';
+import { settingsText, type DeviceSettings } from '../accounts/device-settings.ts';
 import {
   Authority,
   AuthorityError,
@@ -14,7 +15,6 @@ import {
   readCertificate,
   type AuthorityFiles,
 } from '../certificates/authority.ts';
-import { textForDevices } from '../certificates/for-devices.ts';
 import { OpensslError } from '../certificates/openssl.ts';
 import { dayOf, namesOf } from '../certificates/pem.ts';
 import { isLoopback } from '../config/listen.ts';
@@ -118,10 +118,28 @@ function configurationText(files: AuthorityFiles, config: Config | undefined): s
 
 function forDevices(files: AuthorityFiles, config: Config | undefined): string {
   const { port = DEFAULT_PORT } = listenersOf(config).find(({ scheme }) => scheme === 'mqtts') ?? {};
+  const place = placeWithTls(files, port);
+  if (!place) return '';
+  const account = { name: 'NAME', password: 'PASSWORD', topics: ['TOPIC/#'], clientId: undefined };
+  return [
+    'Settings of devices (`mqtt2exist devices add` prints them with name and password):',
+    '',
+    settingsText({ ...account, ...place }),
+    'A device must connect by a name that is in the certificate; an ESP32 by a host name, not by an address. Its clock',
+    'must be set (SNTP) where it checks dates.',
+    '',
+  ].join('\n');
+}
+
+/** Where devices connect with TLS, and whom they trust; `undefined` where there is no certificate of ours. */
+export function placeWithTls(
+  files: AuthorityFiles,
+  port: number,
+): Pick<DeviceSettings, 'host' | 'port' | 'tls'> | undefined {
+  if (!existsSync(files.ca) || !existsSync(files.cert)) return undefined;
   const names = namesOf(readCertificate(files.cert));
   const host = names.find((name) => name.endsWith('.local')) ?? names[0] ?? hostname();
-  const file = path.relative('', files.ca);
-  return textForDevices({ pem: pemOf(files.ca), file, host, port });
+  return { host, port, tls: { pem: pemOf(files.ca), file: path.relative('', files.ca) } };
 }
 
 function listenersOf(config: Config | undefined) {

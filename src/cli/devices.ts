@@ -12,13 +12,20 @@ import {
   deviceNameProblem,
   type Device,
 } from '../accounts/device-file.ts';
-import { DEVICE_KINDS, settingsText, type DeviceKind } from '../accounts/device-settings.ts';
+import {
+  DEVICE_KINDS,
+  settingsText,
+  type DeviceKind,
+  type DeviceSettings,
+} from '../accounts/device-settings.ts';
 import { hashPassword, RANDOM_PASSWORD, randomPassword } from '../accounts/password-hash.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/load.ts';
 import type { DevicesStatus, DeviceStatus } from '../core/device-status.ts';
 import { MINUTE_MS, SECOND_MS } from '../core/time.ts';
-import { brokerAddress } from './broker-address.ts';
+import { authorityFilesOf } from '../certificates/authority.ts';
+import { brokerAddress, type BrokerAddress } from './broker-address.ts';
+import { placeWithTls } from './certificate.ts';
 import { load, printProblems } from './configuration.ts';
 import { DaemonDown, devicesOf } from './daemon.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -192,12 +199,17 @@ async function show(
   const { name, rights, clientId } = device;
   const address = await brokerAddress(loaded.ok ? loaded.config : undefined);
   if (options.json === true) {
-    const { host, port } = address;
-    const shown = { name, password, host, port, ...rights, client_id: clientId ?? null };
+    const { scheme, host, port } = address;
+    const shown = { name, password, scheme, host, port, ...rights, client_id: clientId ?? null };
     process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
   } else {
-    const { host, port } = address;
-    const settings = { name, password, host, port, topics: rights.publish, clientId };
+    const settings = {
+      name,
+      password,
+      ...placeOf(address, options.config),
+      topics: rights.publish,
+      clientId,
+    };
     const kinds = DEVICE_KINDS.filter((kind) => options.for === undefined || kind === options.for);
     process.stdout.write(
       [
@@ -219,6 +231,15 @@ async function show(
     printProblems(loaded.problems);
   }
   return EXIT.done;
+}
+
+/** With TLS a device must connect by a name that is in the certificate. */
+function placeOf(
+  { scheme, host, port }: BrokerAddress,
+  config: string,
+): Pick<DeviceSettings, 'host' | 'port' | 'tls'> {
+  if (scheme === 'mqtt') return { host, port, tls: undefined };
+  return placeWithTls(authorityFilesOf(config), port) ?? { host, port, tls: undefined };
 }
 
 async function tellWhetherTaken(config: Config, configFile: string): Promise<void> {

@@ -10,6 +10,7 @@ const fridge: DeviceSettings = {
   port: 1883,
   topics: ['kitchen/fridge/#'],
   clientId: undefined,
+  tls: undefined,
 };
 
 /** The text to paste for one kind. */
@@ -39,6 +40,7 @@ test('ESPHome gets YAML with its prefix', () => {
       password: 'Abc23456789',
       client_id: 'fridge',
       discovery: false,
+      discover_ip: false,
       topic_prefix: 'kitchen/fridge',
     },
   });
@@ -59,7 +61,7 @@ test('Zigbee2MQTT gets YAML with its base topic', () => {
 test('Tasmota publishes below the topic that it has a right to', () => {
   expect(paste('tasmota'))
     .toBe(`Backlog MqttHost 192.168.1.10; MqttPort 1883; MqttUser fridge; MqttPassword Abc23456789; MqttClient fridge
-Backlog Topic fridge; FullTopic kitchen/%topic%/%prefix%/
+Backlog Topic fridge; FullTopic kitchen/%topic%/%prefix%/; SetOption19 1
 `);
   expect(paste('tasmota', { topics: ['plug/#'] })).toContain('Topic plug; FullTopic %topic%/%prefix%/');
 });
@@ -103,4 +105,34 @@ describe('a device with a right to one topic', () => {
 
 test('a client identifier of its own is in all of them', () => {
   for (const kind of DEVICE_KINDS) expect(paste(kind, { clientId: 'esp-1' })).toContain('esp-1');
+});
+
+describe('where the broker speaks TLS', () => {
+  const tls = { pem: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', file: 'my ca.crt' };
+  const secure = { host: 'pi.local', port: 8883, tls };
+
+  test.each([
+    ['esphome', /certificate_authority: \|\n {4}-----BEGIN/],
+    ['tasmota', /SetOption103 1; SetOption132 1/],
+    ['arduino', /espMqttClientSecure mqtt;[^]*setCACert\(authority\)/],
+    ['micropython', /mpremote cp 'my ca\.crt'[^]*ssl=context/],
+    ['shelly', /"ssl_ca":"user_ca\.pem"/],
+    ['zigbee2mqtt', /server: "mqtts:\/\/pi\.local:8883"\n {2}ca: /],
+    ['mosquitto', /mosquitto_pub --cafile 'my ca\.crt' -h pi\.local -p 8883/],
+  ] as const)('%s is told whom to trust', (kind, expected) => {
+    expect(paste(kind, secure)).toMatch(expected);
+  });
+
+  test('ESPHome gets YAML with the certificate in it', () => {
+    const { mqtt } = parse(paste('esphome', secure)) as { mqtt: Record<string, unknown> };
+    expect(mqtt['certificate_authority']).toBe(tls.pem);
+  });
+});
+
+test('the names in rights are filled in', () => {
+  const topics = ['home/%u/#', 'by-id/%c/#'];
+  expect(paste('mosquitto', { topics })).toContain('-t home/fridge/door');
+  expect(paste('esphome', { topics: topics.slice(1), clientId: 'esp-1' })).toContain(
+    'topic_prefix: "by-id/esp-1"',
+  );
 });
