@@ -145,7 +145,7 @@ export class Bridge {
         },
         onSeen: (sighting) => {
           this.sightings.saw(sighting);
-          if (!sighting.replay) for (const key of sighting.keys) this.silence.heard(key);
+          if (!sighting.replay) for (const key of sighting.keys) this.silence.heard(key, sighting.topic);
         },
         onEstimated: (messages) => {
           this.narrator.estimated(messages);

@@ -30,7 +30,14 @@ export function mappingWatches(config: Config): Watch[] {
     const silentAfterMs = config.mappings[index]?.silent_after;
     return silentAfterMs === undefined
       ? []
-      : [{ key, of: { kind: 'mapping', attribute, topics }, silentAfterMs }];
+      : [
+          {
+            key,
+            of: { kind: 'mapping', attribute, topics },
+            silentAfterMs,
+            isMany: topics.some((filter) => /[+#]/.test(filter)),
+          },
+        ];
   });
 }
 
@@ -39,7 +46,7 @@ export function deviceWatches(accounts: readonly ListedAccount[]): Watch[] {
   return accounts.flatMap(({ name, silentAfterMs }) =>
     silentAfterMs === undefined
       ? []
-      : [{ key: deviceKey(name), of: { kind: 'device', name }, silentAfterMs }],
+      : [{ key: deviceKey(name), of: { kind: 'device', name }, silentAfterMs, isMany: false }],
   );
 }
 

@@ -105,7 +105,7 @@ export const mapping = z
     silent_after: duration('1m', '366d')
       .optional()
       .describe(
-        'Where no message came for longer, the status and the metrics say so. No value is made up for the day.',
+        'Where no message came for longer, the status and the metrics say so; of a topic with wildcards each one that was heard of counts by itself. No value is made up for the day.',
       )
       .meta({ examples: ['24h'] }),
     count,

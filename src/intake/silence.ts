@@ -1,17 +1,20 @@
 /**
  * Notices sensors that have gone quiet: a mapping or a device may say after how long without a message
- * (`silent_after`). It only tells; a day never gets a value that nobody measured.
+ * (`silent_after`). Of a mapping with wildcards each topic counts by itself once it was heard: one door of five is missed,
+ * too. It only tells; a day never gets a value that nobody measured.
  *
  * When something was last heard of survives restarts, written down every now and then: a few minutes too old at worst.
  */
 import { wordsOf, type Silent, type Watched } from '../core/silence.ts';
-import { HOUR_MS, MINUTE_MS, type EpochMs } from '../core/time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, type EpochMs } from '../core/time.ts';
 
 export interface Watch {
   /** What it is heard by: a mapping's key, or what `deviceKey` makes of a name. */
   readonly key: string;
   readonly of: Watched;
   readonly silentAfterMs: number;
+  /** It is many sensors, one a topic. */
+  readonly isMany: boolean;
 }
 
 export interface SilenceParts {
@@ -29,15 +32,34 @@ export interface SilenceParts {
 
 const CHECK_EVERY_MS = MINUTE_MS;
 const SAVE_EVERY_MS = 10 * MINUTE_MS;
+/** Topics of a mapping that are watched; further ones only keep the mapping as a whole from being silent. */
+const MOST_TOPICS = 200;
+/** A sensor that has been quiet for so long was taken away: its topic is forgotten. */
+const GONE_MS = 30 * DAY_MS;
 
 /** No mapping has it: theirs begin with an attribute and a colon. */
 export function deviceKey(name: string): string {
   return `device ${name}`;
 }
 
+/** In place of a topic: all of them. */
+const WHOLE = '';
+/** Neither keys nor topics have it [MQTT-1.5.3-2]. */
+const SEPARATOR = '\0';
+
+interface Sensor {
+  readonly id: string;
+  readonly of: Watched;
+  readonly quietMs: number;
+}
+
+function idOf(key: string, topic: string): string {
+  return topic === WHOLE ? key : `${key}${SEPARATOR}${topic}`;
+}
+
 export class Silence {
-  /** By the monotonic clock. */
-  private readonly heardMs = new Map<string, number>();
+  /** By the monotonic clock: of a key, and of each topic of those that are many. */
+  private readonly heardMs = new Map<string, Map<string, number>>();
   private readonly quiet = new Set<string>();
   /** What the last run heard is taken over, which wants the time. */
   private isLoaded = false;
@@ -59,25 +81,43 @@ export class Silence {
   }
 
   /** A message came that `key` was waiting for. */
-  heard(key: string): void {
-    this.heardMs.set(key, this.parts.monotonicMs());
+  heard(key: string, topic = WHOLE): void {
+    const nowMs = this.parts.monotonicMs();
+    const known = this.heardMs.get(key);
+    if (!known) {
+      this.heardMs.set(key, new Map([WHOLE, topic].map((one) => [one, nowMs])));
+      return;
+    }
+    known.set(WHOLE, nowMs);
+    if (known.has(topic) || known.size <= MOST_TOPICS) known.set(topic, nowMs);
   }
 
   /** Those that nothing was heard of for too long. */
   list(): Silent[] {
     const now = this.parts.now();
     if (now === undefined) return [];
-    return this.parts.watches().flatMap(({ key, of, silentAfterMs }) => {
-      const quietMs = this.quietMs(key);
-      if (quietMs < silentAfterMs) return [];
-      const since = new Date(now - quietMs).toISOString();
-      return [{ ...of, last_heard: since, silent_after_s: silentAfterMs / 1_000 }];
-    });
+    return this.parts.watches().flatMap((watch) =>
+      this.sensorsOf(watch).flatMap(({ of, quietMs }) => {
+        if (quietMs < watch.silentAfterMs) return [];
+        const since = new Date(now - quietMs).toISOString();
+        return [{ ...of, last_heard: since, silent_after_s: watch.silentAfterMs / 1_000 }];
+      }),
+    );
   }
 
-  private quietMs(key: string): number {
+  /** What is watched one by one: each topic of a mapping that is many, once there is one; else the whole. */
+  private sensorsOf({ key, of, isMany }: Watch): Sensor[] {
     const nowMs = this.parts.monotonicMs();
-    return nowMs - (this.heardMs.get(key) ?? nowMs);
+    const known = this.heardMs.get(key) ?? new Map([[WHOLE, nowMs]]);
+    const topics = isMany && of.kind === 'mapping' ? [...known].filter(([topic]) => topic !== WHOLE) : [];
+    if (of.kind !== 'mapping' || topics.length === 0) {
+      return [{ id: key, of, quietMs: nowMs - (known.get(WHOLE) ?? nowMs) }];
+    }
+    return topics.map(([topic, ms]) => ({
+      id: idOf(key, topic),
+      of: { ...of, topics: [topic] },
+      quietMs: nowMs - ms,
+    }));
   }
 
   /** Takes over what the last run heard. What is new is given its time from now on; what is gone is forgotten. */
@@ -86,11 +126,20 @@ export class Silence {
     this.isLoaded = true;
     const nowMs = this.parts.monotonicMs();
     const keys = new Set(watches.map(({ key }) => key));
-    for (const known of [this.heardMs, this.quiet]) {
-      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
+    for (const key of this.heardMs.keys()) if (!keys.has(key)) this.heardMs.delete(key);
+    for (const [id, at] of Object.entries(saved)) {
+      const [key = '', topic = WHOLE] = id.split(SEPARATOR);
+      if (!keys.has(key)) continue;
+      const known = this.heardMs.get(key) ?? new Map<string, number>();
+      this.heardMs.set(key, known);
+      if (!known.has(topic)) known.set(topic, nowMs - Math.max(0, now - at));
     }
     for (const key of keys) {
-      if (!this.heardMs.has(key)) this.heardMs.set(key, nowMs - Math.max(0, now - (saved[key] ?? now)));
+      const known = this.heardMs.get(key);
+      if (!known) this.heardMs.set(key, new Map([[WHOLE, nowMs]]));
+      for (const [topic, ms] of known ?? []) {
+        if (topic !== WHOLE && nowMs - ms > GONE_MS) known?.delete(topic);
+      }
     }
   }
 
@@ -99,7 +148,14 @@ export class Silence {
     if (now !== undefined) {
       const watches = this.parts.watches();
       this.follow(watches, now);
-      for (const watch of watches) this.tell(watch);
+      const ids = new Set<string>();
+      for (const watch of watches) {
+        for (const sensor of this.sensorsOf(watch)) {
+          ids.add(sensor.id);
+          this.tell(sensor, watch.silentAfterMs);
+        }
+      }
+      for (const id of this.quiet) if (!ids.has(id)) this.quiet.delete(id);
       if (this.parts.monotonicMs() - this.savedMs >= SAVE_EVERY_MS) this.save();
     }
     this.cancel = this.parts.after(CHECK_EVERY_MS, () => {
@@ -108,15 +164,15 @@ export class Silence {
   }
 
   /** Once when it goes quiet, once when it is back. */
-  private tell({ key, of, silentAfterMs }: Watch): void {
-    const isQuiet = this.quietMs(key) >= silentAfterMs;
-    if (isQuiet === this.quiet.has(key)) return;
+  private tell({ id, of, quietMs }: Sensor, silentAfterMs: number): void {
+    const isQuiet = quietMs >= silentAfterMs;
+    if (isQuiet === this.quiet.has(id)) return;
     if (isQuiet) {
-      this.quiet.add(key);
-      const hours = Math.round((this.quietMs(key) / HOUR_MS) * 10) / 10;
+      this.quiet.add(id);
+      const hours = Math.round((quietMs / HOUR_MS) * 10) / 10;
       this.parts.log('warn', `nothing was heard of ${wordsOf(of)} for ${hours} h`);
     } else {
-      this.quiet.delete(key);
+      this.quiet.delete(id);
       this.parts.log('info', `${wordsOf(of)} is heard of again`);
     }
   }
@@ -126,6 +182,12 @@ export class Silence {
     const watches = this.parts.watches();
     if (now === undefined || !this.isLoaded || watches.length === 0) return;
     this.savedMs = this.parts.monotonicMs();
-    this.parts.save(Object.fromEntries(watches.map(({ key }) => [key, now - this.quietMs(key)])));
+    const nowMs = this.parts.monotonicMs();
+    const heard = watches.flatMap(({ key, isMany }) =>
+      [...(this.heardMs.get(key) ?? [])]
+        .filter(([topic]) => isMany || topic === WHOLE)
+        .map(([topic, ms]): [string, number] => [idOf(key, topic), now - (nowMs - ms)]),
+    );
+    this.parts.save(Object.fromEntries(heard));
   }
 }

@@ -6,11 +6,13 @@ const DOOR: Watch = {
   key: 'door',
   of: { kind: 'mapping', attribute: 'opens', topics: ['home/door'] },
   silentAfterMs: 24 * HOUR_MS,
+  isMany: false,
 };
 const FRIDGE: Watch = {
   key: deviceKey('fridge'),
   of: { kind: 'device', name: 'fridge' },
   silentAfterMs: HOUR_MS,
+  isMany: false,
 };
 const START = Date.parse('2026-11-24T12:00:00Z');
 
@@ -96,6 +98,54 @@ describe('a mapping with silent_after', () => {
     expect(silence.list()).toEqual([]);
     pass(25 * HOUR_MS);
     expect(silence.list()).toHaveLength(1);
+  });
+});
+
+describe('a mapping of many topics with silent_after', () => {
+  const DOORS: Watch = {
+    ...DOOR,
+    of: { kind: 'mapping', attribute: 'opens', topics: ['home/+'] },
+    isMany: true,
+  };
+  const silentTopics = (silence: Silence) =>
+    silence.list().map((one) => (one.kind === 'mapping' ? one.topics.join() : one.name));
+
+  test('tells which of them is quiet, also after a restart', () => {
+    const first = setup();
+    first.world.watches = [DOORS];
+    first.silence.start();
+    first.silence.heard('door', 'home/front');
+    first.silence.heard('door', 'home/back');
+    first.pass(20 * HOUR_MS);
+    first.silence.heard('door', 'home/front');
+    first.pass(5 * HOUR_MS);
+    expect(silentTopics(first.silence)).toEqual(['home/back']);
+    expect(first.world.log).toEqual(['warn: nothing was heard of home/back (opens) for 24 h']);
+    first.silence.stop();
+    const second = setup(first.world.saved, START + 26 * HOUR_MS);
+    second.world.watches = [DOORS];
+    second.silence.start();
+    expect(silentTopics(second.silence)).toEqual(['home/back']);
+  });
+
+  test('is told of as a whole where none of them was ever heard of', () => {
+    const { world, silence, pass } = setup();
+    world.watches = [DOORS];
+    silence.start();
+    pass(25 * HOUR_MS);
+    expect(silentTopics(silence)).toEqual(['home/+']);
+  });
+
+  test('forgets one that has been away for a month', () => {
+    const { world, silence, pass } = setup();
+    world.watches = [DOORS];
+    silence.start();
+    silence.heard('door', 'home/shed');
+    for (let day = 0; day < 32; day += 1) {
+      silence.heard('door', 'home/front');
+      pass(24 * HOUR_MS - MINUTE_MS);
+    }
+    expect(silentTopics(silence)).toEqual([]);
   });
 });
 
