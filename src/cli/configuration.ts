@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { DeviceFile, deviceFileOf } from '../accounts/device-file.ts';
 import { readPasswordHash } from '../accounts/password-hash.ts';
+import { clientTlsProblems } from '../certificates/client-tls.ts';
 import {
   readServerCertificate,
   type CertificateFiles,
@@ -46,7 +47,7 @@ export function load(file: string, { alsoDevices = [], certificate }: LoadFor = 
       },
     },
     isCertificateToCome: certificate === 'to come',
-    ...(certificate === 'checked' && { checkCertificate }),
+    ...(certificate === 'checked' && { checkCertificate, checkConnectionTls: clientTlsProblems }),
   });
 }
 

@@ -208,12 +208,20 @@ function isOurs({ host, port }: BrokerAddress, broker: unknown): boolean {
   });
 }
 
+/** What is wrong with what the files of `tls` hold. */
+export type TlsCheck = (tls: ConfiguredConnection['tls']) => readonly {
+  readonly at: 'ca' | 'cert' | 'key';
+  readonly problem: string;
+  readonly hint: string;
+}[];
+
 /** The connections with their secrets, from files where they have them; complaints of those go to `complain`. */
 export function connectionsOf(
   given: z.output<typeof connections>,
   /** Of a file as the configuration names it. */
   contentOf: (file: string) => { readonly content: string } | { readonly failure: string },
   complain: (finding: Finding) => void,
+  check: TlsCheck | undefined,
 ): ConfiguredConnection[] {
   return given.map((entry, index) => {
     const path = ['connections', index];
@@ -230,6 +238,14 @@ export function connectionsOf(
       const message = 'what the file says cannot be a password: it is empty, too long or has a NUL in it';
       complain({ path: [...path, 'password_file'], message, hint: 'put nothing but the password into it' });
     }
+    const tlsFiles = {
+      ca: contentAt(entry.tls.ca, 'tls', 'ca'),
+      cert: contentAt(entry.tls.cert, 'tls', 'cert'),
+      key: contentAt(entry.tls.key, 'tls', 'key'),
+    };
+    for (const { at, problem, hint } of check?.(tlsFiles) ?? []) {
+      complain({ path: [...path, 'tls', at], message: problem, hint });
+    }
     return {
       ...entry.url,
       name: entry.name ?? entry.url.host,
@@ -237,11 +253,7 @@ export function connectionsOf(
       password: entry.password ?? fromFile,
       clientId: entry.client_id,
       protocol: entry.protocol,
-      tls: {
-        ca: contentAt(entry.tls.ca, 'tls', 'ca'),
-        cert: contentAt(entry.tls.cert, 'tls', 'cert'),
-        key: contentAt(entry.tls.key, 'tls', 'key'),
-      },
+      tls: tlsFiles,
       qos: entry.qos,
       keepAliveS: Math.ceil(entry.keep_alive / 1_000),
     };

@@ -6,12 +6,12 @@ import type { Mode } from '../core/delivery/state.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
 import { certificateOf, type CertificateCheck, type ConfiguredCertificate } from './certificate.ts';
-import { connectionsOf, type ConfiguredConnection } from './connections.ts';
+import { connectionsOf, type ConfiguredConnection, type TlsCheck } from './connections.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
 import { isSecret } from './kinds.ts';
 import { tlsFindings } from './listeners.ts';
-import { pathText, type Path, type Problem } from './problem.ts';
+import { type Finding, pathText, type Path, type Problem } from './problem.ts';
 import { configuration, type Configuration } from './schema.ts';
 import { readSource, type Source } from './source.ts';
 import { accountFindings, usersOf, type AccountCheck, type ConfiguredUser } from './users.ts';
@@ -29,6 +29,7 @@ export interface LoadOptions {
   readonly isCertificateToCome?: boolean;
   /** Absent for whoever does not serve it: its key is for the daemon's eyes only. */
   readonly checkCertificate?: CertificateCheck;
+  readonly checkConnectionTls?: TlsCheck;
 }
 
 /** An attribute that mappings may feed, with everything known about it. */
@@ -131,9 +132,15 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
     problems.add(source.valueOffset(at), at, message, hint);
   });
   const read = (given: string) => contentOf(resolved(file, given), readFile);
-  const connections = connectionsOf(data?.connections ?? [], read, ({ path: at, message, hint }) => {
+  const complainOfConnection = ({ path: at, message, hint }: Finding): void => {
     problems.add(source.valueOffset(at), at, message, hint);
-  });
+  };
+  const connections = connectionsOf(
+    data?.connections ?? [],
+    read,
+    complainOfConnection,
+    options.checkConnectionTls,
+  );
   const tls = data && data.broker !== false ? data.broker.tls : {};
   const certificate = certificateOf(tls, file, options.checkCertificate, ({ path: at, message, hint }) => {
     problems.add(source.valueOffset(at), at, message, hint);

@@ -16,6 +16,7 @@
  *   under way, what is not read yet waits in the socket, and brokers have bounds of their own.
  * - Errors of a websocket's handshake are swallowed; they are listened for on the stream.
  */
+import { isIP } from 'node:net';
 import {
   Store,
   connect,
@@ -81,14 +82,15 @@ export class Link {
     let client: MqttClient;
     try {
       client = connect(this.clientOptions());
-      this.client = client;
       this.listen(client);
       client.connect();
     } catch (error) {
-      // A certificate or key that cannot be read as one.
+      // A certificate or key that cannot be read as one. There is no stream, and a client without one cannot be ended.
       this.fail(networkFailure(error));
       return;
     }
+    this.client = client;
+    if (this.isOver) client.end(true);
     client.stream.on('error', (error: unknown) => {
       this.streamError = error;
     });
@@ -170,10 +172,12 @@ export class Link {
   private clientOptions(): IClientOptions {
     const { options, version, will } = this;
     const { ca, cert, key } = options.tls;
+    const isWebsocket = options.scheme === 'ws' || options.scheme === 'wss';
     return {
       protocol: options.scheme,
       host: options.host,
-      hostname: options.host,
+      // Of websockets it becomes part of a URL.
+      hostname: isWebsocket && isIP(options.host) === 6 ? `[${options.host}]` : options.host,
       port: options.port,
       path: options.path,
       protocolVersion: version,

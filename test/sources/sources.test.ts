@@ -100,3 +100,24 @@ test('stopping is safe before starting, and twice', async () => {
   await sources.stop();
   await sources.stop();
 });
+
+test.each([
+  ['an authority that is none', { ca: 'nothing' }],
+  ['a key that is none', { key: 'nothing' }],
+  ['a certificate that is none', { cert: 'nothing', key: 'nothing' }],
+])('a connection with %s is in trouble, and no other is', async (_, tls) => {
+  const broker = await rawBroker();
+  const { sources } = setup();
+  const broken: SourceOptions = {
+    ...options('broken', 1),
+    scheme: 'mqtts',
+    tls: { ...options('broken', 1).tls, ...tls },
+  };
+  sources.start([broken, options('well', broker.port)], ['home/#']);
+  await (await broker.peer(0)).got('subscribe');
+  const states = sources.status().map(({ name, lastError }) => [name, lastError !== undefined]);
+  expect(states).toEqual([
+    ['broken', true],
+    ['well', false],
+  ]);
+});
