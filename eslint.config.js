@@ -20,6 +20,7 @@ export const NEIGHBOURS = [
 ];
 
 const ABOVE = [
+  'authorizer.ts',
   'bridge.ts',
   'connections.ts',
   'flusher.ts',
@@ -91,7 +92,7 @@ export default defineConfig(
     },
   })),
   {
-    files: ['src/flusher.ts', 'src/narrator.ts', 'src/overview.ts', 'src/upkeep.ts'],
+    files: ['src/authorizer.ts', 'src/flusher.ts', 'src/narrator.ts', 'src/overview.ts', 'src/upkeep.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

@@ -5,6 +5,7 @@
  */
 import path from 'node:path';
 import { Accounts } from './accounts/accounts.ts';
+import { Authorizer } from './authorizer.ts';
 import { Broker } from './broker/broker.ts';
 import { BrokerFront, urlOf } from './broker-front.ts';
 import type { Config } from './config/load.ts';
@@ -16,6 +17,7 @@ import type { Status } from './core/status.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
+import { OAuthClient } from './exist/oauth-client.ts';
 import { Flusher } from './flusher.ts';
 import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
@@ -23,11 +25,13 @@ import { Sightings } from './intake/sightings.ts';
 import { deviceKey, Silence, type Watch } from './intake/silence.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { LoginFile } from './ledger/login-file.ts';
 import { Narrator, type Log } from './narrator.ts';
 import { metricsOf, overview } from './overview.ts';
 import { Playground } from './playground.ts';
 import {
   accountSettings,
+  authorizerSettings,
   deviceWatches,
   mappingWatches,
   restartKeys,
@@ -46,12 +50,18 @@ export interface BridgeParts {
   /** Where `mqtt2exist devices` keeps its accounts. */
   readonly deviceFile: string;
   readonly log: Log;
+  /** Whatever is logged from now on, this is cut out of it. */
+  readonly hide: (secret: string) => void;
   /** The daemon cannot go on; a supervisor should start it anew. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
 const STOP_PATIENCE_MS = 2 * SECOND_MS;
+
+function isPassing(error: unknown): boolean {
+  return error instanceof DatabaseError && error.problem === 'full';
+}
 
 export class Bridge {
   private readonly log: Log;
@@ -60,6 +70,7 @@ export class Bridge {
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
   private readonly flusher: Flusher;
+  private readonly authorizer: Authorizer;
   private readonly sightings: Sightings;
   private readonly silence: Silence;
   private mappingWatches: readonly Watch[];
@@ -72,6 +83,8 @@ export class Bridge {
   private readonly web: Web | undefined;
   private exist: { readonly client: ExistClient; readonly calls: DeliveryCalls } | undefined;
   private existUrl: string;
+  /** The same as it was configured at the start: it may be the word `sandbox`. */
+  private readonly existGiven: string;
   /** By the monotonic clock. */
   private readyMs = 0;
   /** What was wrong with the database at the start. */
@@ -99,12 +112,14 @@ export class Bridge {
       onKnown: () => {
         this.flusher.timeKnown();
         this.intake.timeKnown();
+        this.authorizer.timeKnown();
       },
       log,
     });
     const clock = this.time;
     this.narrator = new Narrator(log, () => clock.now());
     this.existUrl = config.exist.url;
+    this.existGiven = config.exist.url;
     this.ledger = Ledger.open(config.dataDir, {
       onDamage: ({ message }) => {
         log('error', message);
@@ -166,6 +181,7 @@ export class Bridge {
           call: async (request) => {
             const outcome = await this.existParts().calls.call(request);
             if (outcome.kind === 'answered' && outcome.serverTime) clock.heard(outcome.serverTime);
+            this.authorizer.called(outcome);
             return outcome;
           },
         },
@@ -182,12 +198,30 @@ export class Bridge {
         onDecision: (account) => {
           // The zone may have come with its answer.
           this.intake.timeKnown();
-          this.narrator.exist(account);
+          if (!this.authorizer.isMending) this.narrator.exist(account);
         },
-        isPassing: (error) => error instanceof DatabaseError && error.problem === 'full',
+        isPassing,
         onFault: parts.onFatal,
       },
       settingsOf(config),
+    );
+    this.authorizer = new Authorizer(
+      {
+        store: this.ledger.login,
+        inbox: new LoginFile(config.dataDir),
+        refresh: (refreshToken, accessToken) => this.oauthClient().refresh(refreshToken, accessToken),
+        clock,
+        random: Math.random,
+        isTimeKnown: () => clock.problem === undefined,
+        onUsableAgain: () => {
+          this.flusher.authorised();
+        },
+        hide: parts.hide,
+        log,
+        isPassing,
+        onFault: parts.onFatal,
+      },
+      authorizerSettings(config, this.existGiven),
     );
     this.accounts = new Accounts(
       {
@@ -244,7 +278,10 @@ export class Bridge {
     this.existUrl = await this.playground.startExist();
     const client = new ExistClient({
       url: this.existUrl,
-      token: () => this.config.exist.token ?? 'sandbox',
+      token: () => {
+        const { client: isLogin, token = 'sandbox' } = this.config.exist;
+        return isLogin ? this.authorizer.token() : token;
+      },
       timeoutMs: config.exist.timeoutMs,
       userAgent: `mqtt2exist/${this.parts.version}`,
     });
@@ -257,6 +294,7 @@ export class Bridge {
     this.connections.configure(config);
     this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
+    this.authorizer.start();
     this.flusher.start();
     this.silence.start();
     this.upkeep.start();
@@ -277,7 +315,7 @@ export class Bridge {
     await this.front?.stop();
     this.accounts.stop();
     await this.intake.stop();
-    await this.flusher.stop(STOP_PATIENCE_MS);
+    await Promise.all([this.flusher.stop(STOP_PATIENCE_MS), this.authorizer.stop(STOP_PATIENCE_MS)]);
     await this.web?.stop();
     await this.playground.stopExist();
     this.ledger.close();
@@ -296,6 +334,8 @@ export class Bridge {
     this.mappingWatches = mappingWatches(config);
     this.connections.configure(config);
     if (config.broker !== false) this.front?.reconfigure(config.broker);
+    // Where Exist is changes with a restart only: its tokens are sent nowhere else.
+    this.authorizer.reconfigure(authorizerSettings(config, this.existGiven));
     this.flusher.reconfigure(settingsOf(config));
     this.accounts.reconfigure(accountSettings(this.config));
     this.intake.timeKnown();
@@ -347,6 +387,15 @@ export class Bridge {
   private existParts(): NonNullable<Bridge['exist']> {
     if (!this.exist) throw new Error('calls to Exist begin after start()');
     return this.exist;
+  }
+
+  /** As the configuration has it now. */
+  private oauthClient(): OAuthClient {
+    const { client, timeoutMs } = this.config.exist;
+    if (!client) throw new Error('nothing is renewed without a client');
+    const { id: clientId, secret: clientSecret } = client;
+    const userAgent = `mqtt2exist/${this.parts.version}`;
+    return new OAuthClient({ url: this.existUrl, clientId, clientSecret, timeoutMs, userAgent });
   }
 
   private makeBroker(options: Exclude<Config['broker'], false>): Broker {
@@ -407,7 +456,12 @@ export class Bridge {
   }
 
   private troubles(): string[] {
-    const troubles = [...this.damage, ...(this.front?.troubles() ?? []), ...this.connections.troubles()];
+    const troubles = [
+      ...this.damage,
+      ...this.authorizer.troubles(),
+      ...(this.front?.troubles() ?? []),
+      ...this.connections.troubles(),
+    ];
     if (!this.narrator.isStoring)
       troubles.push('readings cannot be stored: they are not acknowledged, devices send them again');
     if (this.ledger.space.isShort)

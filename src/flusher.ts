@@ -127,6 +127,11 @@ export class Flusher {
     if (this.isStarted && this.parts.isTimeKnown()) this.dispatch({ type: 'reloaded' });
   }
 
+  /** There is another access token: what was held for want of one is tried at once. */
+  authorised(): void {
+    this.dispatch({ type: 'authorised' });
+  }
+
   settle(settlement: Settlement): void {
     this.dispatch({ type: 'settled', settlement });
   }

@@ -123,6 +123,7 @@ function commandLine(finish: (code: ExitCode) => void): Command {
       finish(await watch(filter, options));
     });
 
+  addLogin(program, finish);
   addHeld(program, finish);
   addDevices(program, finish);
   addCertificate(program, finish);
@@ -179,6 +180,24 @@ function commandLine(finish: (code: ExitCode) => void): Command {
     });
 
   return program;
+}
+
+function addLogin(program: Command, finish: (code: ExitCode) => void): void {
+  program
+    .command('login')
+    .description('log in to Exist by OAuth2, where the configuration has a client_id; the daemon may run')
+    .addOption(configOption())
+    .option(
+      '--listen <port>',
+      'wait for the browser on http://localhost:PORT/, which the app at Exist must know; 0 to paste instead',
+      wholeNumber('--listen', 65_535),
+      8000,
+    )
+    .option('--redirect <url>', 'where the app at Exist sends the browser instead; its address is pasted')
+    .action(async (options: { config: string; listen: number; redirect?: string }) => {
+      const { login } = await import('./cli/login.ts');
+      finish(await login(options));
+    });
 }
 
 function addHeld(program: Command, finish: (code: ExitCode) => void): void {

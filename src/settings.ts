@@ -3,11 +3,13 @@
  */
 import type { AccountSettings } from './accounts/accounts.ts';
 import type { ListedAccount } from './accounts/listed-account.ts';
+import type { AuthorizerSettings } from './authorizer.ts';
 import { isLoopback } from './config/listen.ts';
 import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
 import type { Settings } from './core/delivery/state.ts';
 import type { Payload } from './core/payload.ts';
+import { scopesOf } from './core/scopes.ts';
 import { compileExpressions } from './expression/expressions.ts';
 import type { Rule } from './intake/ports.ts';
 import { deviceKey, type Watch } from './intake/silence.ts';
@@ -61,6 +63,12 @@ export function settingsOf(config: Config): Settings {
     batch: flush.batch,
     ...(timezone !== undefined && { timezone }),
   };
+}
+
+/** For whoever keeps the login at Exist, which is at `url`; nothing where a token is written down. */
+export function authorizerSettings(config: Config, url: string): AuthorizerSettings {
+  const { client } = config.exist;
+  return client && { issuer: { url, clientId: client.id }, scopes: scopesOf(wantedAttributes(config)) };
 }
 
 /** For the ledger: the attributes that mappings feed. */

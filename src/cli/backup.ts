@@ -14,7 +14,7 @@ export function backup(toFile: string, config: string): ExitCode {
 }
 
 export function restore(fromFile: string, config: string, isDryRun: boolean): ExitCode {
-  return withDataDir(config, 'restore', (dataDir) => {
+  return withDataDir(config, 'restore', (dataDir, needsLogin) => {
     const { info, held, setAside } = putBack(fromFile, dataDir, { isDryRun });
     process.stdout.write(contentsOf(info));
     if (isDryRun) {
@@ -25,6 +25,8 @@ export function restore(fromFile: string, config: string, isDryRun: boolean): Ex
     process.stdout.write(
       `${JSON.stringify(held)} held: what was open then may have been sent since; see mqtt2exist held\n`,
     );
+    if (needsLogin)
+      process.stdout.write('a backup has no login in it: log in again with `mqtt2exist login`\n');
   });
 }
 
@@ -34,14 +36,18 @@ function contentsOf({ madeAt, firstDay, lastDay, attributes, readings, open }: B
   return `  made ${madeAt === null ? 'at an unknown time' : new Date(madeAt).toISOString()}, ${days}, ${readings} readings, ${open.length} open amounts, attributes ${names}\n`;
 }
 
-function withDataDir(file: string, command: string, work: (dataDir: string) => void): ExitCode {
+function withDataDir(
+  file: string,
+  command: string,
+  work: (dataDir: string, needsLogin: boolean) => void,
+): ExitCode {
   const loaded = load(file);
   if (!loaded.ok) {
     printProblems(loaded.problems);
     return EXIT.configuration;
   }
   try {
-    work(loaded.config.dataDir);
+    work(loaded.config.dataDir, loaded.config.exist.client !== undefined);
     return EXIT.done;
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;

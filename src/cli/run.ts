@@ -74,6 +74,9 @@ export async function run(options: RunOptions): Promise<ExitCode> {
         bootId: bootId(),
         deviceFile: deviceFileOf(options.config),
         log,
+        hide: (secret) => {
+          if (!secrets.includes(secret)) secrets.push(secret);
+        },
         onFatal: fail,
       });
       await bridge.start();
@@ -101,7 +104,7 @@ function explain(error: unknown): { readonly code: ExitCode; readonly message: s
 
 /** What others are told to let us in, and might repeat to us. */
 function secretsOf({ exist, connections }: Config): string[] {
-  const given = [exist.token, ...connections.map(({ password }) => password)];
+  const given = [exist.token, exist.client?.secret, ...connections.map(({ password }) => password)];
   return given.filter((secret) => secret !== undefined);
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../core/attribute.ts';
 import { TEMPLATES } from '../core/templates.ts';
 import { connectionFindings } from './connections.ts';
+import { credentialFindings } from './credentials.ts';
 import { readListener } from './listeners.ts';
 import { operationsIn } from './mapping.ts';
 import { PICKS, type OperationName } from './operations.ts';
@@ -29,7 +30,7 @@ export function findConflicts(root: unknown, checkExpression: CheckExpression): 
     Object.entries(asRecord(attributes)).map(([name, given]) => [name, asRecord(given)]),
   );
   return [
-    ...tokenFindings(asRecord(exist)),
+    ...credentialFindings(asRecord(exist)),
     ...listenerFindings(broker, web, asRecord(exist)),
     ...connectionFindings(root),
     ...demoFindings(broker, asRecord(demo)),
@@ -44,18 +45,6 @@ function asRecord(candidate: unknown): Entry {
   return typeof candidate === 'object' && candidate !== null && !Array.isArray(candidate)
     ? (candidate as Entry) // An object that is no list is read by its keys, whatever it is.
     : {};
-}
-
-function tokenFindings(exist: Entry): Finding[] {
-  const given = ['token', 'token_file'].filter((key) => exist[key] !== undefined);
-  if (given.length > 1) {
-    const hint = 'keep one of them';
-    return [{ path: ['exist', 'token_file'], message: 'both token and token_file are given', hint }];
-  }
-  if (given.length === 1 || exist['url'] === 'sandbox') return [];
-  const hint =
-    'write `token: ${EXIST_TOKEN}` or `token_file: …` below exist (or `url: sandbox` to try things out)';
-  return [{ path: ['exist'], message: 'the token of your Exist account is missing', hint, isMissing: true }];
 }
 
 /** Two listeners cannot have one port. Port 0 is any free one. */

@@ -82,11 +82,11 @@ export function filePath() {
   return text(4_096).meta({ title: 'file' });
 }
 
-/** A token or password: what may stand in an HTTP header. It is never shown. */
-export function secret() {
+/** A token or the like: what may stand in an HTTP header. It is never shown. */
+export function secret(what = 'a token') {
   return z
     .string()
-    .regex(SECRET, 'cannot be a token: it is empty or has white space in it; copy it once more')
+    .regex(SECRET, `cannot be ${what}: it is empty or has white space in it; copy it once more`)
     .meta({ title: 'secret' });
 }
 

@@ -40,7 +40,9 @@ export const limits = section({
     .describe(
       'Messages taken and not yet on disk. From half of it on each client gets in one at a time; above it, publishes are not acknowledged.',
     ),
-  topic_length: size(16, 65_535).prefault('1KiB').describe('Longest topic; publishes with a longer or deeper one are acknowledged and come to nothing.'),
+  topic_length: size(16, 65_535)
+    .prefault('1KiB')
+    .describe('Longest topic; publishes with a longer or deeper one are acknowledged and come to nothing.'),
   topic_levels: wholeNumber(1, 100).default(32).describe('Most levels of a topic.'),
   client_id_length: size(23, 65_535).prefault(256).describe('Longest client identifier.'),
   subscriptions_per_client: wholeNumber(1, 10_000)
@@ -48,7 +50,9 @@ export const limits = section({
     .describe('Subscriptions of one client; those above it are refused (0x80).'),
   sessions: wholeNumber(1, 100_000)
     .default(250)
-    .describe('Persistent sessions with subscriptions; where there are more, the longest unused one of the account that has most of them makes room.'),
+    .describe(
+      'Persistent sessions with subscriptions; where there are more, the longest unused one of the account that has most of them makes room.',
+    ),
   session_expiry: duration('1h', '20d')
     .prefault('14d')
     .describe('A session whose client did not come back is forgotten after so long, in hours of running.'),

@@ -7,9 +7,9 @@ import { TEMPLATES } from '../core/templates.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
 import { certificateOf, type CertificateCheck, type ConfiguredCertificate } from './certificate.ts';
 import { connectionsOf, type ConfiguredConnection, type TlsCheck } from './connections.ts';
+import { credentialsOf, type ConfiguredClient } from './credentials.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
-import { isSecret } from './kinds.ts';
 import { tlsFindings } from './listeners.ts';
 import { type Finding, pathText, type Path, type Problem } from './problem.ts';
 import { configuration, type Configuration } from './schema.ts';
@@ -58,8 +58,10 @@ export interface Config {
     /** Without a slash at its end; or the word `sandbox`. */
     readonly url: string;
     readonly sandboxPort: number;
-    /** Absent only with the sandbox. */
+    /** Absent with the sandbox, and where there is a `client`. */
     readonly token: string | undefined;
+    /** For `mqtt2exist login` (OAuth2), instead of the token. */
+    readonly client: ConfiguredClient | undefined;
     readonly timeoutMs: number;
     readonly settleMs: number;
     readonly callsPerHour: number;
@@ -125,13 +127,17 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
     const offset = index === undefined ? source.valueOffset(at) : source.textOffset(at, index);
     problems.add(finding.isMissing ? source.keyOffset(at) : offset, at, message, hint);
   }
-  const token = tokenOf(file, source, options, problems);
   const { readFile, checkAccounts } = options;
+  const read = (given: string) => contentOf(resolved(file, given), readFile);
+  const exist: unknown = isRecord(source.value) ? source.value['exist'] : undefined;
+  const isBroken = (at: Path) => source.broken.has(JSON.stringify(at));
+  const { token, client } = credentialsOf(exist, read, isBroken, ({ path: at, message, hint }) => {
+    problems.add(source.valueOffset(at), at, message, hint);
+  });
   const given = data && data.broker !== false ? data.broker.users : {};
   const users = usersOf(given, file, readFile, checkAccounts, ({ path: at, message, hint }) => {
     problems.add(source.valueOffset(at), at, message, hint);
   });
-  const read = (given: string) => contentOf(resolved(file, given), readFile);
   const complainOfConnection = ({ path: at, message, hint }: Finding): void => {
     problems.add(source.valueOffset(at), at, message, hint);
   };
@@ -146,7 +152,10 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
     problems.add(source.valueOffset(at), at, message, hint);
   });
   if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
-  return { ok: true, config: configOf(data, { token, users, connections, certificate }, file, source) };
+  return {
+    ok: true,
+    config: configOf(data, { token, client, users, connections, certificate }, file, source),
+  };
 }
 
 /** Gathers problems: one for each path and message, none about what was complained of already. */
@@ -181,33 +190,6 @@ class Problems {
   }
 }
 
-/** The token itself, or from its file, without the line's end. */
-function tokenOf(file: string, source: Source, options: LoadOptions, problems: Problems): string | undefined {
-  const exist: unknown = isRecord(source.value) ? source.value['exist'] : undefined;
-  const { token, token_file: tokenFile } = isRecord(exist) ? exist : {};
-  if (typeof token === 'string') return token;
-  const at = ['exist', 'token_file'];
-  if (typeof tokenFile !== 'string' || tokenFile.trim() === '' || source.broken.has(JSON.stringify(at))) {
-    return undefined;
-  }
-  const read = contentOf(resolved(file, tokenFile), options.readFile);
-  if ('failure' in read) {
-    const hint = 'put the token into it, or name another one (relative to the folder of this file)';
-    problems.add(source.valueOffset(at), at, `the file cannot be read: ${read.failure}`, hint);
-    return undefined;
-  }
-  const content = read.content.replace(/[\r\n]+$/, '');
-  if (isSecret(content)) return content;
-  const hint = 'put nothing but the token into it';
-  problems.add(
-    source.valueOffset(at),
-    at,
-    'what the file says cannot be a token: it is empty or has white space in it',
-    hint,
-  );
-  return undefined;
-}
-
 function isRecord(candidate: unknown): candidate is Readonly<Record<string, unknown>> {
   return typeof candidate === 'object' && candidate !== null;
 }
@@ -215,12 +197,13 @@ function isRecord(candidate: unknown): candidate is Readonly<Record<string, unkn
 /** What is read from other files than the configuration itself. */
 type Elsewhere = Pick<Config, 'users' | 'connections'> & {
   readonly token: string | undefined;
+  readonly client: ConfiguredClient | undefined;
   readonly certificate: ConfiguredCertificate | undefined;
 };
 
 function configOf(
   data: Configuration,
-  { token, users, connections, certificate }: Elsewhere,
+  { token, client, users, connections, certificate }: Elsewhere,
   file: string,
   source: Source,
 ): Config {
@@ -232,6 +215,7 @@ function configOf(
       url: exist.url,
       sandboxPort: exist.sandbox_port,
       token,
+      client,
       timeoutMs: exist.timeout,
       settleMs: exist.settle,
       callsPerHour: exist.calls_per_hour,

@@ -40,9 +40,21 @@ const exist = section({
   token: secret()
     .optional()
     .describe(
-      'The personal token of your developer app at Exist. `${EXIST_TOKEN}` takes it from the environment. Needed, or `token_file`, unless `url` is `sandbox`.',
+      'The personal token of your developer app at Exist. `${EXIST_TOKEN}` takes it from the environment. Needed, or `token_file`, or `client_id` with its secret, unless `url` is `sandbox`.',
     ),
   token_file: filePath().optional().describe('A file with the token in it, instead of `token`.'),
+  client_id: secret('a client id')
+    .optional()
+    .describe(
+      'Instead of a token: the client id of your app at Exist, for `mqtt2exist login` (OAuth2). The bridge then gets no more rights than its attributes need, and renews its tokens itself.',
+    )
+    .meta({ title: 'text' }),
+  client_secret: secret('a client secret')
+    .optional()
+    .describe('The secret of `client_id`. `${EXIST_CLIENT_SECRET}` takes it from the environment.'),
+  client_secret_file: filePath()
+    .optional()
+    .describe('A file with the secret in it, instead of `client_secret`.'),
   timeout: duration('100ms', '10m')
     .prefault('30s')
     .describe('One HTTP call, from connecting to the last byte.'),
@@ -57,9 +69,6 @@ const exist = section({
     .describe(
       'With `url: sandbox`: the port on 127.0.0.1 where the local Exist listens; 0 for any free one.',
     ),
-  client_id: notYet('login by OAuth2', 'use a token or token_file'),
-  client_secret: notYet('login by OAuth2', 'use a token or token_file'),
-  client_secret_file: notYet('login by OAuth2', 'use a token or token_file'),
 });
 
 const flush = section({

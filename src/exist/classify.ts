@@ -112,7 +112,7 @@ const optionalWords = z.string().min(1).optional().catch(undefined);
 const errorBody = z.object({ detail: optionalWords, error: optionalWords, error_description: optionalWords });
 
 /** Exist's own words about what went wrong, or the beginning of whatever it is that answered. */
-function exactWords(response: Response): string {
+export function exactWords(response: Response): string {
   const text = response.text.trim();
   if (text === '') return response.flaw ?? 'no explanation';
   try {
@@ -124,12 +124,12 @@ function exactWords(response: Response): string {
   }
 }
 
-function withoutToken(words: string, token: string): string {
+export function withoutToken(words: string, token: string): string {
   return words.replaceAll(token, '[token]');
 }
 
 /** One line of at most 300 characters. The token is cut out first: half of it must not be left at the end. */
-function oneLine(message: string, token: string): string {
+export function oneLine(message: string, token: string): string {
   const line = withoutToken(message, token)
     .slice(0, 4 * MOST_CHARACTERS)
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
@@ -139,7 +139,7 @@ function oneLine(message: string, token: string): string {
 }
 
 /** `Retry-After` in either of its forms (RFC 9110, 10.2.3); a date is read against the server's own clock. */
-function readRetryAfter(headers: Readonly<Record<string, string>>, now: EpochMs): number | undefined {
+export function readRetryAfter(headers: Readonly<Record<string, string>>, now: EpochMs): number | undefined {
   const text = headers['retry-after']?.trim();
   if (text === undefined || text === '') return undefined;
   if (/^\d{1,9}$/.test(text)) return Number(text) * SECOND_MS;

@@ -131,6 +131,7 @@ function refuseToOverwrite(toFile: string, file: string): void {
 function finishBackup(part: string, now: EpochMs): BackupInfo {
   const copy = new Database(part);
   try {
+    forgetLogin(copy);
     copy.pragma('journal_mode = DELETE');
     copy
       .prepare<[string]>(
@@ -142,6 +143,14 @@ function finishBackup(part: string, now: EpochMs): BackupInfo {
   } finally {
     copy.close();
   }
+}
+
+/** A backup opens nobody's account: its tokens are overwritten, with no journal that would keep them. */
+function forgetLogin(copy: Database.Database): void {
+  if (!tablesOf(schemaVersion(copy)).includes('login')) return;
+  copy.pragma('journal_mode = MEMORY');
+  copy.pragma('secure_delete = ON');
+  copy.prepare('DELETE FROM login').run();
 }
 
 /**

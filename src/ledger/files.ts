@@ -13,6 +13,9 @@ export const BALLAST_FILE = 'mqtt2exist.ballast';
 /** The database met damage while it was in use: the next start sets it aside, whatever a quick check says. */
 export const SUSPECT_FILE = 'mqtt2exist.suspect';
 
+/** A login at Exist that the daemon has not taken up yet (login-file.ts). */
+export const LOGIN_FILE = 'mqtt2exist.login';
+
 /** What SQLite keeps beside a database. */
 export const COMPANIONS = ['-wal', '-shm'] as const;
 

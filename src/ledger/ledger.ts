@@ -1,6 +1,6 @@
 /**
  * The database as its writers see it: the intake through `journal`, the flusher through `delivery`, the broker
- * through `broker`, connections to existing brokers through `sources`.
+ * through `broker`, connections to existing brokers through `sources`, the login at Exist through `login`.
  */
 import type { LocalDate } from '../core/time.ts';
 import { BrokerStore } from './broker-store.ts';
@@ -10,6 +10,7 @@ import { DeliveryStore } from './delivery-store.ts';
 import type { DiskSpace } from './disk-space.ts';
 import { explain, type Explanation } from './explanation.ts';
 import { Journal } from './journal.ts';
+import { LoginStore } from './login-store.ts';
 import { Retention, type RetentionLimits } from './retention.ts';
 import { SourceSessions } from './source-sessions.ts';
 
@@ -23,6 +24,7 @@ export class Ledger {
   readonly delivery: DeliveryStore;
   readonly retention: Retention;
   readonly sources: SourceSessions;
+  readonly login: LoginStore;
 
   private constructor(
     private readonly opened: OpenDatabase,
@@ -38,6 +40,7 @@ export class Ledger {
     });
     this.retention = new Retention(db, commits, options.retention);
     this.sources = new SourceSessions(db, commits);
+    this.login = new LoginStore(db, commits);
   }
 
   /**

@@ -23,6 +23,7 @@ export const TABLES = [
   'broker_will',
   'source_session',
   'source_filter',
+  'login',
 ] as const;
 
 /** The step that made a table, where it was not the first. */
@@ -35,6 +36,7 @@ const MADE_BY: Partial<Record<(typeof TABLES)[number], number>> = {
   broker_will: 3,
   source_session: 4,
   source_filter: 4,
+  login: 5,
 };
 
 /** The tables of a database whose schema is at `version`, at least those of the first step. */
@@ -244,5 +246,32 @@ export const MIGRATIONS: readonly string[] = [
     qos INTEGER CHECK (qos IN (0, 1, 2)),
     PRIMARY KEY (source, filter)
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- The login at Exist by OAuth2, at most one. See core/authorization.ts for every column's meaning.
+  CREATE TABLE login (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    client_id TEXT NOT NULL,
+    access_token TEXT NOT NULL,
+    refresh_token TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    expires_ms INTEGER,
+    renew_ms INTEGER,
+    access_refused INTEGER NOT NULL CHECK (access_refused IN (0, 1)),
+    refresh_refused INTEGER NOT NULL CHECK (refresh_refused IN (0, 1)),
+    renewal TEXT NOT NULL CHECK (renewal IN ('none', 'under-way', 'unknown')),
+    attempts INTEGER NOT NULL CHECK (attempts >= 0),
+    retry_ms INTEGER,
+    trouble TEXT
+  ) STRICT;
+  `,
+  `
+  -- What a day is to stand at until Exist has confirmed it, and what was taken as somebody else's value.
+  ALTER TABLE ledger ADD COLUMN fixed_total INTEGER;
+  ALTER TABLE ledger ADD COLUMN fixed_by TEXT
+    CHECK (fixed_by IN ('user', 'mapping') AND fixed_total IS NOT NULL OR fixed_by IS NULL AND fixed_total IS NULL);
+  ALTER TABLE ledger ADD COLUMN adopted TEXT;
   `,
 ];

@@ -35,6 +35,7 @@ const KEYS: Record<Table, readonly string[]> = {
   broker_will: ['client'],
   source_session: ['source'],
   source_filter: ['source', 'filter'],
+  login: ['one'],
 };
 
 /** Columns that hold JSON: a text that is none would stop the bridge later, at every start. */

@@ -11,6 +11,7 @@ const edit = z.strictObject({
   date: z.string(),
   value: z.union([z.number(), z.string()]),
 });
+const tokens = z.strictObject({ expires_in: z.number().min(0.1).max(315_360_000) });
 const named = z.strictObject({ name: z.string() });
 
 /** `undefined` for paths that are not the sandbox's own. */
@@ -33,6 +34,14 @@ export function answerControl(call: Call, sandbox: Sandbox): Reply | undefined {
       return change(call, named, ({ name }) => sandbox.deleteAttribute(name));
     case 'POST /sandbox/release':
       return change(call, named, ({ name }) => sandbox.release(name));
+    case 'POST /sandbox/tokens':
+      return change(call, tokens, ({ expires_in: seconds }) => {
+        sandbox.setTokenLifetime(seconds);
+        return undefined;
+      });
+    case 'POST /sandbox/revoke':
+      sandbox.revoke();
+      return json(200, { ok: true });
     default:
       return pathname.startsWith('/sandbox')
         ? json(404, { error: 'the sandbox has no such call' })

@@ -112,12 +112,15 @@ function namesIn(call: Call): string[] {
   );
 }
 
-/** Item `index`, counted through `success` and then `failed`, is in neither. */
+/** Without item `index` of a list; of a write's answer, counted through `success` and then `failed`. */
 function withoutItem(reply: Reply, index: number): Reply {
   const answer = parse(reply.body);
-  if (typeof answer !== 'object' || answer === null || !('success' in answer) || !('failed' in answer)) {
-    return reply;
+  if (typeof answer !== 'object' || answer === null) return reply;
+  if ('results' in answer && Array.isArray(answer.results)) {
+    const results = (answer.results as unknown[]).filter((_, place) => place !== index);
+    return { ...reply, body: JSON.stringify({ ...answer, results }) };
   }
+  if (!('success' in answer) || !('failed' in answer)) return reply;
   const success = Array.isArray(answer.success) ? [...(answer.success as unknown[])] : [];
   const failed = Array.isArray(answer.failed) ? [...(answer.failed as unknown[])] : [];
   if (index < success.length) success.splice(index, 1);

@@ -1,6 +1,7 @@
 /**
  * OAuth2 as Exist does it: the page where the user allows, and the exchange of codes and refresh tokens.
  */
+import { SECOND_MS } from '../core/time.ts';
 import { escapeHtml, html, json, redirect, type Call, type Reply } from './http.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -66,21 +67,21 @@ function accessToken({ body, contentType }: Call, tokens: Tokens): Reply {
   }
   switch (form.get('grant_type')) {
     case 'authorization_code':
-      return grant(tokens.exchange(form.get('code') ?? '', clientId, form.get('redirect_uri') ?? ''));
+      return grant(tokens.exchange(form.get('code') ?? '', clientId, form.get('redirect_uri') ?? ''), tokens);
     case 'refresh_token':
-      return grant(tokens.refresh(form.get('refresh_token') ?? '', clientId));
+      return grant(tokens.refresh(form.get('refresh_token') ?? '', clientId), tokens);
     default:
       return json(400, { error: 'unsupported_grant_type' });
   }
 }
 
-function grant(pair: ReturnType<Tokens['exchange']>): Reply {
+function grant(pair: ReturnType<Tokens['exchange']>, { lifetimeMs }: Tokens): Reply {
   if (!pair) return json(400, { error: 'invalid_grant' });
   return json(200, {
     access_token: pair.access,
     refresh_token: pair.refresh,
     token_type: 'Bearer',
     scope: pair.scope,
-    expires_in: 31_536_000,
+    expires_in: lifetimeMs / SECOND_MS,
   });
 }

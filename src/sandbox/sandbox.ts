@@ -7,7 +7,7 @@
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isTimeZone } from '../core/time.ts';
+import { SECOND_MS, isTimeZone } from '../core/time.ts';
 import { AccountFile } from './account-file.ts';
 import { Account, type JournalEntry } from './account.ts';
 import { answerControl } from './control.ts';
@@ -16,7 +16,7 @@ import { FaultSwitch, type Fault, type FaultInput } from './faults.ts';
 import { json, readCall, send, type Call, type Reply } from './http.ts';
 import { misbehave } from './mishap.ts';
 import { answerOAuth } from './oauth.ts';
-import { Tokens } from './tokens.ts';
+import { Tokens, type Pair } from './tokens.ts';
 
 export interface SandboxOptions {
   /** 0, the default: any that is free. */
@@ -171,6 +171,22 @@ export class Sandbox {
   /** The user takes an attribute away from whichever service owns it. */
   release(name: string): string | undefined {
     return this.changeOf(name, this.account.disown(name));
+  }
+
+  /** How long access tokens live that are issued from now on. */
+  setTokenLifetime(seconds: number): void {
+    this.tokens.lifetimeMs = seconds * SECOND_MS;
+  }
+
+  /** The pairs of tokens that are good. */
+  issued(): readonly Pair[] {
+    return this.tokens.issued;
+  }
+
+  /** The user takes back what was allowed to OAuth2 clients: their tokens are dead. */
+  revoke(): void {
+    this.tokens.revoke();
+    this.file?.saveIfChanged();
   }
 
   /** Applies at once what `apply-late` faults still hold back. */

@@ -31,8 +31,8 @@ export interface TokenOptions {
   readonly clock: () => number;
 }
 
-/** A year, "about" as the reference says. */
-const LIFETIME_MS = 365 * 24 * HOUR_MS;
+/** "About" one, as the reference says. */
+const YEAR_MS = 365 * 24 * HOUR_MS;
 const CODE_LIFETIME_MS = 10 * MINUTE_MS;
 const MOST_PAIRS = 100;
 /** What is issued here begins so: a token of this form that is not known is a dead one, not a developer's. */
@@ -44,6 +44,8 @@ export class Tokens {
   private readonly pairs = new Map<string, Pair>();
   private readonly callsAt = new Map<string, number[]>();
   isDirty = false;
+  /** How long an access token lives that is issued from now on. */
+  lifetimeMs = YEAR_MS;
 
   constructor(private readonly options: TokenOptions) {}
 
@@ -113,13 +115,19 @@ export class Tokens {
     this.isDirty = true;
   }
 
+  /** The user has taken back what was allowed: all pairs are dead, both tokens of each. */
+  revoke(): void {
+    this.pairs.clear();
+    this.isDirty = true;
+  }
+
   private issue(clientId: string, scope: string): Pair {
     const pair: Pair = {
       access: `${ACCESS_PREFIX}${randomBytes(16).toString('hex')}`,
       refresh: `sandbox-refresh-${randomBytes(16).toString('hex')}`,
       clientId,
       scope,
-      expiresAt: this.options.clock() + LIFETIME_MS,
+      expiresAt: this.options.clock() + this.lifetimeMs,
     };
     this.pairs.set(pair.access, pair);
     forgetOldest(this.pairs);

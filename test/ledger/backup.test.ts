@@ -11,9 +11,11 @@ import {
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
+import { newLogin } from '../../src/core/authorization.ts';
 import { backup, restore } from '../../src/ledger/backup.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { SendMark } from '../../src/ledger/send-mark.ts';
+import { Places } from '../security/search.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench, TODAY } from './setup.ts';
 
@@ -57,6 +59,24 @@ describe('backup', () => {
     bench.count(1);
     bench.deliver();
     expect(bench.atExist()).toBe(6);
+  });
+
+  test('has no tokens in it, not even in pages that SQLite no longer uses', () => {
+    const bench = used();
+    const issuer = { url: 'https://exist.io', clientId: 'bridge' };
+    const tokens = { access: 'x7QaccessZ2w', refresh: 'x7QrefreshZ2w' };
+    bench.ledger.login.save(issuer, newLogin('one', { ...tokens, scope: '' }, bench.now));
+    const to = path.join(temporaryFolder(), 'backup.db');
+    backup(bench.folder, to, bench.now);
+    const places = new Places();
+    places.addFiles(path.dirname(to));
+    expect(places.whereabouts(tokens)).toEqual([]);
+    expect(bench.ledger.login.load(issuer)).toMatchObject(tokens);
+    bench.close();
+    restore(to, bench.folder);
+    const restored = new Bench(bench.folder);
+    expect(restored.ledger.login.load(issuer)).toBeNull();
+    restored.close();
   });
 
   test('has all that is committed, though it is still in the WAL alone', () => {

@@ -144,7 +144,7 @@ export class Bench {
 
   /** What stands at Exist for today. */
   atExist(attribute = 'opens'): number {
-    return (this.exist.values.get(keyOf(attribute, TODAY)) ?? 0) / 1_000_000;
+    return Number(this.exist.values.get(keyOf(attribute, TODAY)) ?? 0) / 1_000_000;
   }
 
   key(attribute = 'opens', day = TODAY): Key | undefined {

@@ -140,6 +140,13 @@ test('stale-read shows each value as it stood before its last change', async () 
   expect(await read()).toMatchObject({ body: { results: [{ values: [{ value: 2 }, { value: 1 }] }] } });
 });
 
+test('missing-item leaves an attribute out of a list, too', async () => {
+  const { client, sandbox } = await setupWithFridge();
+  sandbox.faults([{ fault: 'missing-item' }]);
+  expect(await client.owned()).toMatchObject({ body: { results: [] } });
+  expect(await client.owned()).toMatchObject({ body: { results: [{ name: 'fridge_opens' }] } });
+});
+
 test('drop-ownership lasts until it is acquired again', async () => {
   const { client, sandbox } = await setupWithFridge();
   sandbox.faults([{ fault: 'drop-ownership' }]);

@@ -138,6 +138,23 @@ test('expire-token kills the access token for good; the refresh token still work
   expect((await token(all, refresh)).status).toBe(200);
 });
 
+test('how long tokens live can be set, and they can be taken back', async () => {
+  let now = NOW;
+  const all = await setup({ clock: () => now });
+  expect((await all.send('POST', '/sandbox/tokens', { expires_in: 3 })).status).toBe(200);
+  const code = await codeFrom(all);
+  const { json } = await token(all, { grant_type: 'authorization_code', code });
+  expect(json).toMatchObject({ expires_in: 3 });
+  const pair = json as Pair;
+  const client = clientWith(all, pair.access_token);
+  expect(await client.profile()).toMatchObject({ kind: 'answered' });
+  now += 3_000;
+  expect(await client.profile()).toMatchObject({ cause: 'unauthorised' });
+  await all.send('POST', '/sandbox/revoke');
+  const refresh = { grant_type: 'refresh_token', refresh_token: pair.refresh_token };
+  expect((await token(all, refresh)).json).toEqual({ error: 'invalid_grant' });
+});
+
 test('requests for tokens that are odd are refused', async () => {
   const all = await setup();
   expect((await token(all, { grant_type: 'password' })).json).toEqual({ error: 'unsupported_grant_type' });

@@ -57,7 +57,9 @@ export type Event =
   /** The clock was wrong by so much. */
   | { readonly type: 'corrected'; readonly byMs: number }
   /** The token or the configuration changed: try again at once what was on hold. */
-  | { readonly type: 'reloaded' };
+  | { readonly type: 'reloaded' }
+  /** There is another access token than the one that was refused. */
+  | { readonly type: 'authorised' };
 
 /** What a step knows of the world around it. */
 export interface Circumstances {
@@ -89,6 +91,9 @@ export function step(state: DeliveryState, event: Event, circumstances: Circumst
     case 'reloaded':
       draft.account.hold = null;
       draft.account.pause = null;
+      break;
+    case 'authorised':
+      if (draft.account.hold?.reason === 'unauthorised') draft.account.hold = null;
       break;
     case 'corrected':
       correctClock(draft, event.byMs);
