@@ -31,7 +31,7 @@ describe('a mistake is told without the secret', () => {
     [`exist: { token: [${TOKEN}] }`, 'is a list; write text'],
     [`exist: { token: { ${TOKEN}: } }`, 'is a section with keys; write text'],
     [`exist: { token_file: ${TOKEN} }`, 'the file cannot be read'],
-    [`exist: { token: x, client_secret: ${TOKEN} }`, 'login by OAuth2: not supported'],
+    [`exist: { token: x, client_secret: ${TOKEN} }`, 'both token and client_secret are given'],
     [`exist: { url: "https://me:${TOKEN}@exist.io" }`, 'must not carry a password'],
     [`exist: { token: "\${${TOKEN}}" }`, 'this environment variable is not set'],
     [`exist: { token: "\${${TOKEN}-}" }`, 'is not the name of an environment variable'],
