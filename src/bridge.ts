@@ -11,7 +11,7 @@ import { BrokerFront, urlOf } from './broker-front.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
 import { isWrite } from './core/delivery/request.ts';
-import type { Settlement } from './core/delivery/settlement.ts';
+import { objectionTo, type Objection, type Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
@@ -365,18 +365,11 @@ export class Bridge {
     });
   }
 
-  /**
-   * Carries out what the user decided about a held item.
-   * @returns whether there was one
-   */
-  settle(settlement: Settlement): boolean {
-    const { held, held_attributes: attributes } = this.status();
-    const isHeld =
-      settlement.day === null
-        ? attributes.some(({ attribute }) => attribute === settlement.attribute)
-        : held.some(({ attribute, day }) => attribute === settlement.attribute && day === settlement.day);
-    if (isHeld) this.flusher.settle(settlement);
-    return isHeld;
+  /** Carries out what the user decided about a held item, or says why not. */
+  settle(settlement: Settlement): Objection | undefined {
+    const objection = objectionTo(this.ledger.delivery.load(), settlement);
+    if (!objection) this.flusher.settle(settlement);
+    return objection;
   }
 
   private zone(): string | undefined {

@@ -17,6 +17,8 @@ const STORE_RETRY_MS = 10 * SECOND_MS;
 export interface FlusherParts {
   readonly store: {
     transact(decide: (state: DeliveryState) => Decision, now: EpochMs): Decision;
+    /** To be durable before a call leaves. */
+    depart(callId: number): void;
     account(): Account;
   };
   readonly exist: {
@@ -185,8 +187,24 @@ export class Flusher {
   }
 
   private async call({ id, request }: NonNullable<Decision['call']>): Promise<void> {
-    const outcome = await this.parts.exist.call(request);
+    const outcome = await (this.cannotDepart(id) ?? this.parts.exist.call(request));
     if (!this.isOver) this.dispatch({ type: 'answered', callId: id, outcome });
+  }
+
+  /** Why the call does not leave: a full disk, which is tried again as an Exist that cannot be reached is. */
+  private cannotDepart(callId: number): Outcome<Answer> | undefined {
+    const { store, isPassing, onFault } = this.parts;
+    try {
+      store.depart(callId);
+      return undefined;
+    } catch (error) {
+      if (!isPassing(error)) onFault(error);
+      return {
+        kind: 'not-sent',
+        cause: 'network',
+        message: 'there is no space to write down that it is sent',
+      };
+    }
   }
 
   private wakeAt(instant: EpochMs): void {

@@ -1,8 +1,9 @@
 /**
  * Gathers what the parts know into one status: what the user sees on the terminal, the page and in metrics.
  */
-import { add, fromUnits, type Units } from './core/units.ts';
+import { fromUnits, type Units } from './core/units.ts';
 import { unsent } from './core/delivery/plan.ts';
+import { heldAmount } from './core/delivery/settlement.ts';
 import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
 import type { MetricFamily } from './core/metrics.ts';
@@ -98,7 +99,8 @@ function problemsOf({ delivery, timeProblem, undated, troubles, zone, silent }: 
 /** Something of it waits to be sent; a fraction that waits for its whole unit does not. */
 function isPending({ attributes }: DeliveryState, key: Key): boolean {
   if (key.held || key.flight !== 'none') return false;
-  return key.kind === 'sum' ? unsent(key, attributes.get(key.attribute)) !== 0 : key.wanted !== key.delivered;
+  if (key.kind === 'value') return key.wanted !== key.delivered;
+  return key.fixed !== null || unsent(key, attributes.get(key.attribute)) !== 0;
 }
 
 function queueOf(delivery: DeliveryState, undated: number): Status['queue'] {
@@ -117,8 +119,7 @@ function heldOf({ keys, attributes }: DeliveryState): Status['held'] {
     if (!key.held) return [];
     const { attribute, day, seen } = key;
     const { state, reason, since } = key.held;
-    const open =
-      key.kind === 'sum' ? add(unsent(key, attributes.get(attribute)), key.flightAmount) : key.wanted;
+    const open = key.kind === 'sum' ? heldAmount(key, attributes.get(attribute)) : key.wanted;
     const shown = seen === null ? null : plain(seen);
     return [
       {

@@ -66,13 +66,8 @@ export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
   }
   try {
     const url = `${webUrl(loaded.config)}/api/held`;
-    const total = Number(options.total);
-    const body = {
-      attribute,
-      day: day ?? null,
-      how,
-      ...(how === 'set' && { total: Number.isNaN(total) ? options.total : total }),
-    };
+    // The daemon knows what the attribute takes: 12,5 is a number to one, a text to another.
+    const body = { attribute, day: day ?? null, how, ...(how === 'set' && { total: options.total }) };
     const response = await request(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-mqtt2exist': '1' },
@@ -83,13 +78,24 @@ export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
       process.stdout.write(`settled: ${how} ${attribute}${day === undefined ? '' : ` ${day}`}\n`);
       return EXIT.done;
     }
-    process.stderr.write(`mqtt2exist held ${how}: ${answer.trim()}\n`);
+    process.stderr.write(`mqtt2exist held ${how}: ${wordsOf(answer)}\n`);
     return EXIT.usage;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     process.stderr.write(`mqtt2exist held: the daemon does not answer (${why})\n`);
     return error instanceof DaemonDown ? error.code : EXIT.unavailable;
   }
+}
+
+/** The daemon's own words, where it gave any. */
+function wordsOf(answer: string): string {
+  try {
+    const { error } = JSON.parse(answer) as { readonly error?: unknown };
+    if (typeof error === 'string') return error;
+  } catch {
+    // Not ours, then: shown as it is.
+  }
+  return answer.trim();
 }
 
 function usageProblem({ how, day, total }: SettleOptions): string | undefined {

@@ -110,11 +110,13 @@ function dayOf(at: EpochMs, zone: string): Day {
 
 /** The local date in `zone` at `at`. */
 export function localDate(at: EpochMs, zone: string): LocalDate {
+  if (zone === 'UTC') return dateOfUtc(at);
   return dayOf(at, zone).date;
 }
 
 /** The first instant of `date` in `zone`; where the clocks skip midnight, the first one that exists. */
 export function startOfDay(date: LocalDate, zone: string): EpochMs {
+  if (zone === 'UTC') return Date.parse(date) as EpochMs;
   return midnightsOf(date, zone)[0];
 }
 

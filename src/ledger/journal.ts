@@ -7,11 +7,13 @@
  */
 import type Database from 'better-sqlite3';
 import { combine, dayValueResult, type DayValue } from '../core/day-value.ts';
+import { countInto, setInto } from '../core/delivery/contribute.ts';
 import type { Counters, DeliveryMark, JournalEntry, UndatedMessage } from '../core/journal.ts';
 import type { MappingState } from '../core/mapping/mapping-state.ts';
 import type { Contribution } from '../core/reading.ts';
 import type { EpochMs, LocalDate } from '../core/time.ts';
 import { add, type Units } from '../core/units.ts';
+import { KeyRows } from './key-rows.ts';
 import { ReadingRows } from './reading-rows.ts';
 
 /** States kept in memory beside the database; past it the ones used longest ago are read again when needed. */
@@ -46,6 +48,7 @@ const ALONE: Companion = { join: () => undefined, joined: () => undefined };
 export class Journal {
   private readonly sql;
   private readonly readingRows: ReadingRows;
+  private readonly keyRows: KeyRows;
   private readonly states = new Map<string, MappingState>();
   private readonly changedStates = new Map<string, StateChange>();
   private readonly changedDays = new Map<string, DayChange>();
@@ -64,6 +67,7 @@ export class Journal {
   ) {
     this.sql = prepare(db);
     this.readingRows = new ReadingRows(db);
+    this.keyRows = new KeyRows(db);
     this.counted = this.readCounters();
     this.writeAll = db.transaction(() => {
       this.write();
@@ -249,22 +253,30 @@ export class Journal {
       this.sql.writeState.run(mapping, topic, JSON.stringify(state), dueAt ?? null, changedAt);
     }
     for (const change of this.changedDays.values()) {
-      if (change.amount !== undefined) {
-        this.sql.addToSum.run(change.attribute, change.day, change.amount, change.since);
-      }
+      if (change.amount !== undefined) this.addToSum(change, change.amount);
       if (change.values.length > 0) this.writeValue(change);
     }
     this.sql.writeMeta.run(COUNTERS, JSON.stringify(this.counted));
     this.companion.join();
   }
 
-  private writeValue(change: DayChange): void {
-    const row = this.sql.readAggregate.get(change.attribute, change.day);
+  private addToSum({ attribute, day, since: now }: DayChange, amount: Units): void {
+    if (this.sql.addToSum.run(attribute, day, amount, now).changes > 0) return;
+    // The mapping changed its operation in the middle of the day.
+    this.keyRows.turn(countInto(this.keyRows.key(attribute, day), { attribute, day, now }, amount));
+  }
+
+  private writeValue({ attribute, day, since: now, values }: DayChange): void {
+    const row = this.sql.readAggregate.get(attribute, day);
+    // A sum's row may have one, of a mapping before.
     let aggregate = row?.aggregate ? (JSON.parse(row.aggregate) as DayValue) : undefined;
-    for (const value of change.values) aggregate = combine(aggregate, value);
+    for (const value of values) aggregate = combine(aggregate, value);
     if (!aggregate) return;
-    const wanted = JSON.stringify(dayValueResult(aggregate));
-    this.sql.writeValue.run(change.attribute, change.day, JSON.stringify(aggregate), wanted, change.since);
+    const wanted = dayValueResult(aggregate);
+    const json = JSON.stringify(aggregate);
+    if (this.sql.writeValue.run(attribute, day, json, JSON.stringify(wanted), now).changes > 0) return;
+    this.keyRows.turn(setInto(this.keyRows.key(attribute, day), { attribute, day, now }, wanted, true));
+    this.sql.writeAggregate.run(json, attribute, day);
   }
 
   private cache(id: string, state: MappingState): void {
@@ -349,15 +361,14 @@ function prepare(db: Database.Database) {
     ),
     removeUndated: db.prepare<[number]>('DELETE FROM undated WHERE seq = ?'),
     countUndated: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM undated'),
-    // An attribute whose mapping changed its operation in the middle of a day goes on as the new kind.
+    // These change what `core/delivery/contribute.ts` does to a key of the kind it has; nothing where it has the other.
     addToSum: db.prepare<[string, string, number, number]>(
       `INSERT INTO ledger (attribute, day, kind, total, open_since_ms) VALUES (?, ?, 'sum', ?, ?)
        ON CONFLICT DO UPDATE SET
          total = total + excluded.total,
          open_since_ms = coalesce(open_since_ms, excluded.open_since_ms),
-         closed = 0,
-         base = iif(kind = 'sum', base, NULL),
-         kind = 'sum'`,
+         closed = 0
+       WHERE kind = 'sum'`,
     ),
     readAggregate: db.prepare<[string, string], { aggregate: string | null }>(
       'SELECT aggregate FROM ledger WHERE attribute = ? AND day = ?',
@@ -365,11 +376,16 @@ function prepare(db: Database.Database) {
     writeValue: db.prepare<[string, string, string, string, number]>(
       `INSERT INTO ledger (attribute, day, kind, aggregate, wanted, open_since_ms) VALUES (?, ?, 'value', ?, ?, ?)
        ON CONFLICT DO UPDATE SET
+         delivered = iif(adopted IS NOT NULL AND delivered = excluded.wanted AND aggregate IS NOT excluded.aggregate,
+           NULL, delivered),
          aggregate = excluded.aggregate,
          wanted = excluded.wanted,
          open_since_ms = coalesce(open_since_ms, excluded.open_since_ms),
-         closed = 0,
-         kind = 'value'`,
+         closed = 0
+       WHERE kind = 'value'`,
+    ),
+    writeAggregate: db.prepare<[string, string, string]>(
+      'UPDATE ledger SET aggregate = ? WHERE attribute = ? AND day = ?',
     ),
     readMeta: db.prepare<[string], { value: string }>('SELECT value FROM meta WHERE key = ?'),
     writeMeta: db.prepare<[string, string]>(

@@ -64,7 +64,8 @@ function holdOne(
   const inFlight = key.kind === 'sum' ? key.flightAmount : 0;
   const amount = key.kind === 'sum' ? add(unsent(key, attribute), key.flightAmount) : 0;
   const isOpen =
-    key.flight !== 'none' || (key.kind === 'sum' ? amount !== inFlight : key.wanted !== key.delivered);
+    key.flight !== 'none' ||
+    (key.kind === 'sum' ? amount !== inFlight || key.fixed !== null : key.wanted !== key.delivered);
   if (!isOpen) {
     // Done, as far as this copy knows. A late contribution opens the day again.
     db.prepare('UPDATE ledger SET closed = 1, open_since_ms = NULL WHERE attribute = ? AND day = ?').run(

@@ -40,7 +40,7 @@ const KEYS: Record<Table, readonly string[]> = {
 
 /** Columns that hold JSON: a text that is none would stop the bridge later, at every start. */
 const JSON_COLUMNS: Partial<Record<Table, readonly string[]>> = {
-  ledger: ['aggregate', 'wanted', 'delivered', 'flight_value', 'seen'],
+  ledger: ['aggregate', 'wanted', 'delivered', 'adopted', 'flight_value', 'seen'],
   mapping_state: ['state'],
   call: ['request'],
   reading: ['effect'],

@@ -17,8 +17,9 @@ const schema = z.union([
     attribute,
     day,
     how: z.literal('set'),
+    // Read by what the attribute takes, where that is known.
     total: z.union([
-      z.string(),
+      z.string().max(1_000),
       z.number().transform((number, context) => {
         const units = toUnits(number);
         if (units !== undefined) return units;

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { DevicesStatus } from '../core/device-status.ts';
 import type { MetricFamily } from '../core/metrics.ts';
-import type { Settlement } from '../core/delivery/settlement.ts';
+import type { Objection, Settlement } from '../core/delivery/settlement.ts';
 import type { TopicSeen, WatchLine } from '../core/sighting.ts';
 import type { Status } from '../core/status.ts';
 import { filterProblem } from '../core/topic.ts';
@@ -31,8 +31,8 @@ export interface WebSource {
   /** Shows what comes on them until the function given back is called; `undefined` where too many watch. */
   watch(filter: string, show: (line: WatchLine) => void): (() => void) | undefined;
   metrics(): readonly MetricFamily[];
-  /** Carries out a decision of the user's; false where nothing is held there. */
-  settle(settlement: Settlement): boolean;
+  /** Carries out a decision of the user's, or says why not. */
+  settle(settlement: Settlement): Objection | undefined;
 }
 
 export interface WebOptions {
@@ -139,11 +139,12 @@ export class Web {
     if (!isOwn) return json(415, { error: 'send application/json and the header X-Mqtt2exist: 1' });
     const settlement = await readSettlement(request);
     if ('error' in settlement) return json(400, settlement);
-    return this.guarded(() =>
-      this.options.source.settle(settlement)
-        ? json(200, { settled: true })
-        : json(404, { error: 'nothing is held there' }),
-    );
+    return this.guarded(() => {
+      const objection = this.options.source.settle(settlement);
+      if (!objection) return json(200, { settled: true });
+      if (objection.kind === 'total') return json(400, { error: objection.reason });
+      return json(404, { error: 'nothing is held there' });
+    });
   }
 
   private send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {

@@ -74,6 +74,7 @@ function run(dataDir: string, told: number, count: number): void {
       if (key?.kind === 'sum') tell(`booked ${key.ours / 1_000_000}`);
       if (!decision.call) return;
       const { id, request } = decision.call;
+      ledger.delivery.depart(id);
       tell(`call ${id}`);
       const fault = random.chance(0.2) ? random.pick<Fault>(['lost', 'applied-lost', 'network']) : undefined;
       event = { type: 'answered', callId: id, outcome: exist.call(request, now, fault) };

@@ -109,6 +109,14 @@ describe('an item in conflict', () => {
 
   test('set by the user makes the total what was said', async () => {
     const { config, day, stands } = all;
+    for (const [total, words] of [
+      ['12,5', 'whole numbers'],
+      ['many', 'many'],
+    ] as const) {
+      const refused = await mqtt2exist('held', 'set', 'replaced', day, total, '-c', config, '--yes');
+      expect(refused).toMatchObject({ code: 64 });
+      expect(refused.text).toContain(words);
+    }
     await mqtt2exist('held', 'set', 'replaced', day, '2', '-c', config, '--yes');
     await stands(2, 'replaced');
   });

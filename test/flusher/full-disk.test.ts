@@ -33,7 +33,7 @@ function setup() {
       sample: undefined,
     }),
   );
-  const disk: { fault?: DatabaseError | undefined } = {};
+  const disk: { fault?: DatabaseError | undefined; markFault?: DatabaseError | undefined } = {};
   const requests: Request[] = [];
   let answer: ((body: Answer) => Promise<void>) | undefined;
   const faults: unknown[] = [];
@@ -43,6 +43,10 @@ function setup() {
         transact: (decide, now) => {
           if (disk.fault) throw disk.fault;
           return ledger.delivery.transact(decide, now);
+        },
+        depart: (callId) => {
+          if (disk.markFault) throw disk.markFault;
+          ledger.delivery.depart(callId);
         },
         account: () => ledger.delivery.account(),
       },
@@ -118,6 +122,20 @@ test('an answer that meets a full disk is written when there is space again, and
   expect(world.booked()).toBe(3);
   expect(world.faults).toEqual([]);
   expect(world.requests.filter(({ kind }) => kind === 'increment')).toHaveLength(1);
+});
+
+test('a call that cannot be marked as sent is not sent, and goes when there is space again', async () => {
+  const world = setup();
+  const { flusher, clock, disk, requests, faults } = world;
+  disk.markFault = new DatabaseError('full', 'db', 'the disk is full', 'free some space');
+  flusher.start();
+  await new Promise((next) => setImmediate(next));
+  expect(requests).toEqual([]);
+  disk.markFault = undefined;
+  clock.advanceTo('2026-11-24T12:01:00Z');
+  await new Promise((next) => setImmediate(next));
+  expect(requests).toMatchObject([{ kind: 'owned' }]);
+  expect(faults).toEqual([]);
 });
 
 test('a store that fails for good ends the delivery', () => {

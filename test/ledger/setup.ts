@@ -124,6 +124,12 @@ export class Bench {
     this.run({ type: 'settled', settlement });
   }
 
+  /** Held, it is set by the user; the delivery does not get to it yet. */
+  settleTo(total: number, attribute = 'opens'): void {
+    const settlement: Settlement = { attribute, day: TODAY, how: 'set', total: units(total) };
+    this.step({ type: 'settled', settlement }, true);
+  }
+
   private run(first: Event, fault?: Fault): void {
     let event = first;
     for (let calls = 0; calls < 50; calls += 1) {
@@ -137,9 +143,11 @@ export class Bench {
     throw new Error('the delivery does not come to rest');
   }
 
-  private step(event: Event) {
-    const circumstances = { settings: SETTINGS, now: this.now, random: 0.5 };
-    return this.ledger.delivery.transact((state) => step(state, event, circumstances), this.now);
+  private step(event: Event, beginsNothing = false) {
+    const circumstances = { settings: SETTINGS, now: this.now, random: 0.5, beginsNothing };
+    const decision = this.ledger.delivery.transact((state) => step(state, event, circumstances), this.now);
+    if (decision.call) this.ledger.delivery.depart(decision.call.id);
+    return decision;
   }
 
   /** What stands at Exist for today. */

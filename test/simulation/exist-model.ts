@@ -2,6 +2,7 @@
  * Exist as the delivery may meet it: a store of daily values behind a network that loses, delays, repeats and
  * garbles. Only what an increment or an update did to the values is real; what the caller is told may not be.
  */
+import type { ValueType } from '../../src/core/attribute.ts';
 import type { Outcome } from '../../src/core/delivery/outcome.ts';
 import type { Answer, Request, WriteItem } from '../../src/core/delivery/request.ts';
 import { keyOf } from '../../src/core/delivery/state.ts';
@@ -24,24 +25,38 @@ export const FAULTS = [
   'not-owned',
   'refused',
 ] as const;
+/** A request that comes later than this finds its outcome read back already. */
+const SETTLED_MS = 60_000;
+
 export type Fault = (typeof FAULTS)[number];
+
+interface Applied {
+  times: number;
+}
 
 type Write = Request & { kind: 'increment' | 'update' };
 
 export class ExistModel {
-  readonly values: Map<string, Units>;
-  private late: { at: EpochMs; apply: () => void }[] = [];
-  private stale: ReadonlyMap<string, Units>;
+  readonly values: Map<string, Units | string>;
+  private late: { at: EpochMs; ids: ReadonlySet<string>; apply: () => void }[] = [];
+  private stale: ReadonlyMap<string, Units | string>;
   readonly notOwned = new Set<string>();
+  /** Keys of which the caller was told, or may yet meet, what no one can tell from somebody else's change. */
+  readonly ambiguous = new Set<string>();
+  /** Keys of which an item was refused. */
+  readonly refused = new Set<string>();
+  /** By key: how often the last write of it was applied. */
+  private readonly lastWrite = new Map<string, Applied>();
 
   constructor(
     private readonly random: Random,
     /** Whether `increment` answers carry the date. */
     private readonly echoesDates: boolean,
     /** What stood there before us. */
-    before: ReadonlyMap<string, Units>,
+    before: ReadonlyMap<string, Units | string>,
     /** No request is applied later than this after it was sent. */
     private readonly latestMs = Infinity,
+    private readonly typeOf: (name: string) => ValueType = () => 'decimal',
   ) {
     this.values = new Map(before);
     this.stale = before;
@@ -49,12 +64,33 @@ export class ExistModel {
 
   /** Lets what was delayed take effect. */
   advance(now: EpochMs): void {
+    if (this.late.length === 0) return;
     for (const { at, apply } of this.late.sort((a, b) => a.at - b.at)) if (at <= now) apply();
     this.late = this.late.filter(({ at }) => at > now);
   }
 
-  get hasLateWrites(): boolean {
-    return this.late.length > 0;
+  /** Whether a request that is late may still change the key. */
+  isAwaited(id: string): boolean {
+    return this.late.some(({ ids }) => ids.has(id));
+  }
+
+  timesApplied(id: string): number {
+    return this.lastWrite.get(id)?.times ?? 0;
+  }
+
+  /** Somebody changes a day by hand. A read that lags behind hides writes of ours, and not that. */
+  edit(id: string, value: Units | string): void {
+    const before = this.values.get(id) ?? 0;
+    const lagging = this.stale.get(id) ?? 0;
+    const isMoved = typeof value === 'number' && typeof before === 'number' && typeof lagging === 'number';
+    this.stale = new Map([...this.stale, [id, isMoved ? ((lagging + value - before) as Units) : value]]);
+    this.values.set(id, value);
+  }
+
+  /** The power went before the request left. */
+  neverCame(request: Request): void {
+    if (request.kind !== 'increment' && request.kind !== 'update') return;
+    for (const id of idsOf(request.items)) this.lastWrite.delete(id);
   }
 
   /** One exchange: what it does, and what the caller hears of it. */
@@ -93,18 +129,21 @@ export class ExistModel {
         return {
           kind: 'ownership',
           results: request.items.map(({ name }) => ({
-            seen: { name, label: name, template: name, valueType: 'decimal', manual: false },
+            seen: { name, label: name, template: name, valueType: this.typeOf(name), manual: false },
           })),
         };
       case 'read': {
         // A read may come from a replica that lags behind: it shows values as they stood a while ago.
         const source = fault === 'twice' ? this.stale : this.values;
-        const values = new Map<string, Map<LocalDate, Units | null>>();
+        const values = new Map<string, Map<LocalDate, Units | string | null>>();
         for (const { name } of request.items) {
-          const days = new Map<LocalDate, Units | null>();
+          const days = new Map<LocalDate, Units | string | null>();
           for (let back = 0; back < request.days; back += 1) {
             const day = addDays(request.dateMax, -back);
-            days.set(day, source.get(keyOf(name, day)) ?? null);
+            const id = keyOf(name, day);
+            const shown = source.get(id) ?? null;
+            if (shown !== (this.values.get(id) ?? null)) this.ambiguous.add(id);
+            days.set(day, shown);
           }
           values.set(name, days);
         }
@@ -119,6 +158,7 @@ export class ExistModel {
   private write(request: Write, now: EpochMs, fault: Fault | undefined): Outcome<Answer> {
     this.stale = new Map(this.values);
     const { items } = request;
+    for (const id of idsOf(items)) this.lastWrite.set(id, { times: 0 });
     switch (fault) {
       case 'lost':
         return unknown();
@@ -129,14 +169,15 @@ export class ExistModel {
         this.apply(request, items.slice(0, Math.ceil(items.length / 2)));
         return unknown();
       case 'late':
-        this.late.push({ at: this.lateAt(now), apply: () => this.apply(request, items) });
+        this.applyLate(request, now);
         return unknown();
       case 'twice-lost':
         this.apply(request, items);
-        this.late.push({ at: this.lateAt(now), apply: () => this.apply(request, items) });
+        this.applyLate(request, now, true);
         return unknown();
       case 'twice':
         this.apply(request, items);
+        for (const id of idsOf(items)) this.ambiguous.add(id);
         return this.applied(request, items);
       case 'missing-item':
         return this.applied(request, items, (index) => index === items.length - 1);
@@ -150,6 +191,15 @@ export class ExistModel {
       default:
         return this.applied(request, items);
     }
+  }
+
+  private applyLate(request: Write, now: EpochMs, isSecond = false): void {
+    const ids = idsOf(request.items);
+    const at = this.lateAt(now);
+    const isSettled = at - now <= SETTLED_MS && request.kind === 'increment' && !isSecond;
+    if (!isSettled) for (const id of ids) this.ambiguous.add(id);
+    const writes = new Map([...ids].map((id) => [id, this.lastWrite.get(id)]));
+    this.late.push({ at, ids, apply: () => this.apply(request, request.items, writes) });
   }
 
   /** Most late requests come within minutes; a few come hours after. */
@@ -171,6 +221,7 @@ export class ExistModel {
     items.forEach((item, index) => {
       const { name, day } = item;
       if (item === refused) {
+        this.refused.add(keyOf(name, day));
         failed.push({ name, day, code: 'validation', message: 'not like this' });
       } else if (this.notOwned.has(name)) {
         failed.push({ name, day, code: 'unauthorised', message: 'not yours' });
@@ -178,19 +229,33 @@ export class ExistModel {
         this.apply(request, [item]);
         if (leaveOut(index)) return;
         const echoed = this.echoesDates || request.kind === 'update';
-        success.push({ name, day: echoed ? day : undefined, current: this.values.get(keyOf(name, day)) });
+        const stands = this.values.get(keyOf(name, day));
+        const current = typeof stands === 'string' ? undefined : stands;
+        success.push({ name, day: echoed ? day : undefined, current });
       }
     });
     return answered({ kind: 'written', success, failed });
   }
 
-  private apply({ kind }: Write, items: readonly WriteItem[]): void {
+  private apply(
+    { kind }: Write,
+    items: readonly WriteItem[],
+    writes: ReadonlyMap<string, Applied | undefined> = this.lastWrite,
+  ): void {
     for (const { name, day, value } of items) {
-      if (typeof value === 'string' || this.notOwned.has(name)) continue;
-      const before = kind === 'increment' ? (this.values.get(keyOf(name, day)) ?? 0) : 0;
-      this.values.set(keyOf(name, day), (before + value) as Units);
+      if (this.notOwned.has(name)) continue;
+      const id = keyOf(name, day);
+      const write = writes.get(id);
+      if (write) write.times += 1;
+      const before = this.values.get(id) ?? 0;
+      const isAdded = kind === 'increment' && typeof before === 'number' && typeof value === 'number';
+      this.values.set(id, isAdded ? ((before + value) as Units) : value);
     }
   }
+}
+
+function idsOf(items: readonly WriteItem[]): Set<string> {
+  return new Set(items.map(({ name, day }) => keyOf(name, day)));
 }
 
 function unknown(): Outcome<Answer> {

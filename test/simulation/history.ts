@@ -1,12 +1,15 @@
 /**
- * One life of the delivery: contributions come, calls go wrong in every way the model knows, the daemon crashes
- * at the boundaries of its effects, and in the end the network heals. Then the books are compared.
+ * One life of the delivery: counts and values come, calls go wrong in every way the model knows, the daemon crashes
+ * at the boundaries of its effects, people edit days by hand, mappings change, the user settles what is held, and in
+ * the end the network heals. Then the books are compared, and once more when the user has settled all that is held.
  */
 import type { Decision } from '../../src/core/delivery/draft.ts';
+import type { ValueType } from '../../src/core/attribute.ts';
+import { countInto, setInto } from '../../src/core/delivery/contribute.ts';
+import type { Settlement } from '../../src/core/delivery/settlement.ts';
 import {
   keyOf,
   newAccount,
-  newSumKey,
   type Account,
   type Attribute,
   type DeliveryState,
@@ -19,7 +22,9 @@ import type { Answer } from '../../src/core/delivery/request.ts';
 import { step, type Event } from '../../src/core/delivery/step.ts';
 import { DAY_MS, HOUR_MS, localDate, type EpochMs, type LocalDate } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
+import { Books } from './books.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
+import { misjudge, type JudgingMutant } from './mutants.ts';
 import { Random } from './random.ts';
 
 const START = Date.parse('2026-03-27T08:00:00Z') as EpochMs;
@@ -32,9 +37,33 @@ const SETTINGS: Settings = {
   timezone: 'UTC',
 };
 
+/** A life of two weeks takes a hundred. */
+const MOST_CALLS = 5_000;
+
 /** What a defect would look like; each one must be caught. */
 export type Mutant =
-  'no-write-ahead' | 'no-settle' | 'no-judge' | 'no-audit' | 'blind-retry' | 'two-dates-of-one-name';
+  | JudgingMutant
+  | 'no-write-ahead'
+  | 'no-settle'
+  | 'no-judge'
+  | 'no-audit'
+  | 'blind-retry'
+  | 'two-dates-of-one-name';
+
+interface Sensor {
+  readonly name: string;
+  readonly valueType: ValueType;
+  /** What its mapping makes of a reading. */
+  kind: 'sum' | 'value';
+}
+
+const SENSORS: readonly Sensor[] = [
+  { name: 'fridge', valueType: 'integer', kind: 'sum' },
+  { name: 'water', valueType: 'decimal', kind: 'sum' },
+  { name: 'coffee', valueType: 'decimal', kind: 'sum' },
+  { name: 'weight', valueType: 'decimal', kind: 'value' },
+  { name: 'mood', valueType: 'text', kind: 'value' },
+];
 
 export interface Verdict {
   readonly seed: number;
@@ -76,10 +105,12 @@ class History {
   private account: Account = newAccount();
   private readonly attributes = new Map<string, Attribute>();
   private readonly keys = new Map<string, Key>();
-  private readonly did = new Map<string, number>();
-  private readonly stoodBefore = new Map<string, Units>();
-  private readonly edited = new Map<string, number>();
-  private readonly reported = new Set<string>();
+  /** Those of `keys` that are not closed. */
+  private readonly open = new Map<string, Key>();
+  private readonly books: Books;
+  private readonly sensors: Sensor[];
+  /** Each edit is larger than all before it and all counts: no doubt can explain it. */
+  private editAmount = 1_000_000_123;
   private now = START;
   private wakeAt: EpochMs | undefined = START;
   private calls = 0;
@@ -92,6 +123,7 @@ class History {
   private readonly doubted = new Set<string>();
   private readonly settings: Settings;
   private readonly story: Incident[] = [];
+  private settling: { readonly key: Key; readonly total: Units | string | undefined } | undefined;
 
   constructor(private readonly scenario: Scenario) {
     this.random = new Random(scenario.seed);
@@ -100,22 +132,34 @@ class History {
     this.faultRate = scenario.faults?.length === 0 ? 0 : this.random.pick([0.05, 0.2, 0.5]);
     const [first = 'lost', ...others] = scenario.faults ?? FAULTS;
     this.faults = [first, ...others];
-    for (const name of ['fridge', 'water', 'coffee'].slice(0, this.random.whole(1, 3))) {
-      this.attributes.set(name, attribute(name, scenario.mode));
-    }
-    for (const name of this.attributes.keys()) {
-      if (scenario.mode === 'strict' || this.random.chance(0.5)) continue;
-      const key = keyOf(name, localDate(this.now, 'UTC'));
-      const before = (this.random.whole(1, 50) * 1_000_000) as Units;
-      this.stoodBefore.set(key, before);
-    }
+    const from = this.random.whole(0, SENSORS.length - 1);
+    const count = this.random.whole(1, 3);
+    this.sensors = SENSORS.filter((_, n) => (n - from + SENSORS.length) % SENSORS.length < count).map(
+      (sensor) => ({
+        ...sensor,
+      }),
+    );
+    for (const sensor of this.sensors) this.attributes.set(sensor.name, attribute(sensor, scenario.mode));
+    const stoodBefore = new Map<string, Units>();
     const echoesDates = this.random.chance(0.5);
+    for (const { name, kind, valueType } of this.sensors) {
+      const isFound = scenario.mode !== 'strict' && this.random.chance(0.5);
+      if (!isFound || valueType === 'text' || (kind === 'value' && scenario.isExact === true)) continue;
+      stoodBefore.set(
+        keyOf(name, localDate(this.now, 'UTC')),
+        (this.random.whole(1, 50) * 1_000_000) as Units,
+      );
+    }
+    const typeOf = (name: string): ValueType => this.attributes.get(name)?.valueType ?? 'decimal';
     this.exist = new ExistModel(
       new Random(scenario.seed + 2_000_003),
       echoesDates,
-      this.stoodBefore,
+      stoodBefore,
       scenario.latestMs,
+      typeOf,
     );
+    this.books = new Books(scenario.mode, this.exist, typeOf);
+    for (const [id, value] of stoodBefore) this.books.found(id, value, this.now);
   }
 
   run(): Verdict {
@@ -124,16 +168,29 @@ class History {
     for (let done = 0; done < events; done += 1) {
       this.passUntil((this.now + this.pause()) as EpochMs);
       this.contribute(done);
-      const { mode, isExact } = this.scenario;
-      if (mode === 'shared' && this.random.chance(0.15) && isExact !== true) this.editByHand(done);
-      if (this.random.chance(0.1) && this.happens(`restart ${done}`, 'the daemon starts again')) {
+      const { random } = this;
+      if (random.chance(0.15)) this.editByHand(done);
+      if (random.chance(0.02)) this.changeMapping(done);
+      if (random.chance(0.05) && this.happens(`reload ${done}`, 'the configuration is read again')) {
+        this.dispatch({ type: 'reloaded' });
+      }
+      if (random.chance(0.4)) this.settleOne(done);
+      if (random.chance(0.1) && this.happens(`restart ${done}`, 'the daemon starts again')) {
         this.dispatch({ type: 'started' });
       }
     }
     this.isHealed = true;
     // Late requests, settling, repairs, and the audits of two nights after the last day.
     this.passUntil((this.now + 6 * DAY_MS) as EpochMs);
-    return this.verdict();
+    const deviations = this.deviations();
+    const held = this.held().length;
+    for (let round = 0; round < 3 && deviations.length === 0 && this.held().length > 0; round += 1) {
+      for (const key of this.held()) this.settle(key, this.truth(key));
+      this.passUntil((this.now + 4 * DAY_MS) as EpochMs);
+    }
+    if (held > 0 && deviations.length === 0) deviations.push(...this.deviations());
+    for (const { attribute: name, day } of this.held()) deviations.push(`${day} ${name}: held for good`);
+    return this.verdict(deviations, held);
   }
 
   private pause(): number {
@@ -148,21 +205,29 @@ class History {
   }
 
   private contribute(event: number): void {
-    const names = [...this.attributes.keys()];
-    const name = names[this.random.whole(0, names.length - 1)] ?? '';
-    const day = localDate((this.now - (this.random.chance(0.2) ? DAY_MS : 0)) as EpochMs, 'UTC');
-    const amount = this.random.pick([1, 1, 1, 2, 3, 0.25]) * 1_000_000;
-    if (!this.happens(`reading ${event}`, `${name} +${amount / 1_000_000} on ${day}`)) return;
+    const { random } = this;
+    const sensor = this.sensors[random.whole(0, this.sensors.length - 1)];
+    if (!sensor) return;
+    const { name } = sensor;
+    const day = localDate((this.now - (random.chance(0.2) ? DAY_MS : 0)) as EpochMs, 'UTC');
+    const amount = (random.pick([1, 1, 1, 2, 3, 0.25]) * 1_000_000) as Units;
+    // Readings that come back to an earlier value are the hard ones.
+    const level = random.whole(70, 74);
     const id = keyOf(name, day);
-    this.did.set(id, (this.did.get(id) ?? 0) + amount);
     const key = this.keys.get(id);
-    const openSince = key?.openSince ?? this.now;
-    this.keys.set(
-      id,
-      key?.kind === 'sum'
-        ? { ...key, total: (key.total + amount) as Units, openSince, closed: false }
-        : newSumKey(name, day, amount as Units, openSince),
-    );
+    const of = { attribute: name, day, now: this.now };
+    if (sensor.kind === 'sum') {
+      if (!this.happens(`reading ${event}`, `${name} +${amount / 1_000_000} on ${day}`)) return;
+      const after = countInto(key, of, amount);
+      this.books.count(id, amount, key, after);
+      this.put(after);
+    } else {
+      const wanted = sensor.valueType === 'text' ? `level ${level}` : ((level * 1_000_000) as Units);
+      if (!this.happens(`reading ${event}`, `${name} = ${wanted} on ${day}`)) return;
+      const after = setInto(key, of, wanted, true);
+      this.books.set(id, key, after, this.now);
+      this.put(after);
+    }
     const flushAt = Math.max(
       this.now + SETTINGS.lingerMs,
       (this.account.lastFlushAt ?? 0) + SETTINGS.flushEveryMs,
@@ -170,14 +235,84 @@ class History {
     if (this.wakeAt === undefined || flushAt < this.wakeAt) this.wakeAt = flushAt as EpochMs;
   }
 
+  private put(key: Key): void {
+    const id = keyOf(key.attribute, key.day);
+    this.keys.set(id, key);
+    if (key.closed) this.open.delete(id);
+    else this.open.set(id, key);
+  }
+
   private editByHand(event: number): void {
-    const ids = [...this.keys.keys()];
-    const id = ids[this.random.whole(0, ids.length - 1)];
-    if (id === undefined) return;
-    const amount = this.random.whole(5, 9) * 1_000_000 + 123;
-    if (!this.happens(`edit ${event}`, `somebody adds ${amount / 1_000_000} to ${id}`)) return;
-    this.edited.set(id, (this.edited.get(id) ?? 0) + amount);
-    this.exist.values.set(id, ((this.exist.values.get(id) ?? 0) + amount) as Units);
+    const { random } = this;
+    const ids = [...this.open.keys()];
+    const id = ids[random.whole(0, Math.max(0, ids.length - 1))];
+    const key = id === undefined ? undefined : this.open.get(id);
+    if (id === undefined || !key || this.scenario.isExact === true || !this.isEditable(id, key)) return;
+    const isText = this.attributes.get(key.attribute)?.valueType === 'text';
+    const by = this.editAmount;
+    this.editAmount *= 2;
+    const before = this.exist.values.get(id) ?? 0;
+    const value = isText
+      ? `edited ${by}`
+      : key.kind === 'value'
+        ? (by as Units)
+        : ((Number(before) + by) as Units);
+    if (this.happens(`edit ${event}`, `somebody makes ${id} ${value}`))
+      this.books.edit(id, key, value, this.now);
+  }
+
+  /**
+   * Nobody can lock Exist: what is changed between the look and the `update` that follows within a minute, or before
+   * an `update` that comes late, is overwritten. And what is changed after the last look of a day is not seen.
+   */
+  private isEditable(id: string, key: Key): boolean {
+    const isLooked = key.sentAt !== null && this.now - key.sentAt < DAY_MS;
+    if (!isLooked || this.exist.isAwaited(id)) return false;
+    return key.kind === 'value' || (key.base !== null && !key.repair && !key.fixed);
+  }
+
+  private changeMapping(event: number): void {
+    const sensor = this.sensors.find(({ valueType }) => valueType !== 'text');
+    if (!sensor || this.scenario.isExact === true) return;
+    const kind = sensor.kind === 'sum' ? 'value' : 'sum';
+    if (!this.happens(`mapping ${event}`, `${sensor.name} is a ${kind} from now on`)) return;
+    sensor.kind = kind;
+    this.dispatch({ type: 'reloaded' });
+  }
+
+  private held(): Key[] {
+    return [...this.open.values()].filter((key) => key.held);
+  }
+
+  /** What somebody would say who knows what became of it. */
+  private truth(key: Key): 'retry' | 'count' {
+    const isConflict = key.kind === 'sum' && key.held?.state === 'conflict' && key.flight === 'unknown';
+    return isConflict && this.exist.timesApplied(keyOf(key.attribute, key.day)) > 0 ? 'count' : 'retry';
+  }
+
+  private settleOne(event: number): void {
+    const how = this.random.pick(['truth', 'truth', 'drop', 'set', 'set'] as const);
+    const total = this.random.whole(0, 60) * 1_000_000;
+    const [key] = this.held();
+    if (!key || this.scenario.isExact === true) return;
+    const isText = this.attributes.get(key.attribute)?.valueType === 'text';
+    const said = how === 'truth' || (how === 'drop' && key.kind === 'value') ? this.truth(key) : how;
+    const id = keyOf(key.attribute, key.day);
+    if (!this.happens(`user ${event}`, `the user settles ${id}: ${said} ${total / 1_000_000}`)) return;
+    this.settle(key, said, isText ? `said ${total}` : (total as Units));
+  }
+
+  private settle(
+    key: Key,
+    how: 'retry' | 'drop' | 'count' | 'set',
+    total: Units | string = 0 as Units,
+  ): void {
+    const { attribute: name, day } = key;
+    const settlement: Settlement =
+      how === 'set' ? { attribute: name, day, how, total } : { attribute: name, day, how };
+    this.settling = { key, total: how === 'set' ? total : undefined };
+    this.dispatch({ type: 'settled', settlement });
+    this.settling = undefined;
   }
 
   private passUntil(until: EpochMs): void {
@@ -204,8 +339,7 @@ class History {
   }
 
   private state(): DeliveryState {
-    const keys = new Map([...this.keys].filter(([, key]) => !key.closed));
-    return { account: this.account, attributes: this.attributes, keys };
+    return { account: this.account, attributes: this.attributes, keys: this.open };
   }
 
   private save(decision: Decision): void {
@@ -214,14 +348,27 @@ class History {
     if (mutant === 'no-audit') this.account.nextAuditAt = null;
     if (mutant === 'two-dates-of-one-name') this.account.datesEchoed = true;
     for (const changed of decision.attributes) this.attributes.set(changed.name, changed);
+    const looked = decision.finished?.request.kind === 'read';
     for (const changed of decision.keys) {
       const id = keyOf(changed.attribute, changed.day);
-      this.keys.set(id, mutant === 'no-audit' ? { ...changed, lookAt: null } : changed);
+      const before = this.keys.get(id);
+      let after = changed;
+      if (mutant === 'no-audit') after = { ...changed, lookAt: null };
+      else if (mutant !== undefined && before && isOfJudging(mutant)) {
+        after = misjudge(mutant, before, changed, looked, this.now);
+      }
+      this.put(after);
       if (changed.flight === 'unknown') this.doubted.add(id);
     }
-    for (const { attribute: name, day } of decision.notes) {
-      if (name !== undefined && day !== undefined) this.reported.add(keyOf(name, day));
+    for (const { attribute: name, day, text } of decision.notes) {
+      if (name !== undefined && day !== undefined) this.books.note(keyOf(name, day), text);
     }
+    const { settling } = this;
+    if (!settling) return;
+    this.settling = undefined;
+    const id = keyOf(settling.key.attribute, settling.key.day);
+    const after = this.keys.get(id);
+    if (after) this.books.settle(id, settling.key, after, settling.total, this.now);
   }
 
   private carryOut(decision: Decision): Event | undefined {
@@ -232,11 +379,13 @@ class History {
       return undefined;
     }
     this.calls += 1;
+    if (this.calls > MOST_CALLS) throw new Error(`seed ${this.scenario.seed}: the delivery never rests`);
     const { id, request } = decision.call;
     const chance = new Random(this.scenario.seed * 31 + this.calls * 1_009);
     const crash = this.isHealed ? undefined : this.crash(chance, request.kind);
     if (mutant !== 'no-write-ahead') this.save(decision);
     if (crash === 'before') {
+      this.exist.neverCame(request);
       this.now = (this.now + chance.whole(1, 600) * 1_000) as EpochMs;
       return { type: 'started' };
     }
@@ -296,22 +445,16 @@ class History {
   }
 
   /** The oracle: what the devices did = what stands in Exist + what is visibly held. */
-  private verdict(): Verdict {
-    const deviations: string[] = [];
-    let held = 0;
-    for (const [id, key] of this.keys) {
-      if (key.kind !== 'sum') continue;
-      const stands = this.exist.values.get(id) ?? 0;
-      const others = (this.stoodBefore.get(id) ?? 0) + (this.edited.get(id) ?? 0);
-      const expected = others + (this.did.get(id) ?? 0);
-      if (key.held) held += 1;
-      const { isExact, mode } = this.scenario;
-      if (isExact === true && key.held) deviations.push(`${id}: held: ${key.held.reason}`);
-      if (key.held || stands === expected) continue;
-      if (isExact !== true && mode === 'shared' && this.reported.has(id)) continue;
-      const kind = stands < expected ? 'lost' : 'doubled';
-      deviations.push(`${id}: ${kind}: stands at ${stands}, expected ${expected}; ${JSON.stringify(key)}`);
-    }
+  private deviations(): string[] {
+    const { isExact } = this.scenario;
+    return [...this.keys].flatMap(([id, key]) => {
+      const attribute = this.attributes.get(key.attribute);
+      const deviation = attribute && this.books.deviation(id, key, attribute, isExact === true);
+      return deviation === undefined ? [] : [deviation];
+    });
+  }
+
+  private verdict(deviations: string[], held: number): Verdict {
     if (this.scenario.faults?.length === 0 && this.doubted.size > 0) {
       deviations.push(`in doubt although nothing went wrong: ${[...this.doubted].join(', ')}`);
     }
@@ -319,19 +462,24 @@ class History {
   }
 }
 
+function isOfJudging(mutant: Mutant): mutant is JudgingMutant {
+  const all: readonly string[] = ['resend-applied', 'hold-applied', 'values-uncorrected', 'set-adopted'];
+  return all.includes(mutant);
+}
+
 function earliest(a: EpochMs | undefined, b: EpochMs | undefined): EpochMs | undefined {
   if (a === undefined) return b;
   return b === undefined ? a : (Math.min(a, b) as EpochMs);
 }
 
-function attribute(name: string, mode: Mode): Attribute {
+function attribute({ name, valueType }: Sensor, mode: Mode): Attribute {
   return {
     name,
     existName: name,
     template: null,
     label: name,
     group: 'custom',
-    valueType: 'decimal',
+    valueType,
     wantedMode: mode,
     mode,
     state: 'ready',

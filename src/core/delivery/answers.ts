@@ -1,5 +1,9 @@
 /**
  * What an answer, or the lack of one, does to the keys of its call.
+ *
+ * An item of a call is either in flight (`key.flight`), with what it carries noted on its key, or a repair: that is
+ * idempotent and barred by `key.repair` alone. Which of both it was is told by the flight, not by the key's kind: a
+ * mapping may have changed that since the call began.
  */
 import { add, subtract, type Units } from '../units.ts';
 import type { Draft } from './draft.ts';
@@ -7,7 +11,7 @@ import { followUp, judgeSum, judgeValue, type Moment, type Remark } from './judg
 import { loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
 import { followUpAt } from './pace.ts';
 import type { Answer, Failure, Request, WriteItem, WriteSuccess } from './request.ts';
-import type { Key, SumKey, ValueKey } from './state.ts';
+import type { Key } from './state.ts';
 
 type WriteRequest = Request & { kind: 'increment' | 'update' };
 
@@ -17,12 +21,12 @@ export function depart(draft: Draft, request: WriteRequest): void {
     const key = draft.key(item.attribute, item.day);
     if (!key) continue;
     key.sentAt = draft.now;
-    if (key.kind === 'sum' && request.kind === 'update') continue; // a repair: the key is barred by `repair` itself
+    if (key.kind === 'sum' && request.kind === 'update') continue; // a repair
     key.flight = 'sending';
     key.flightSince = draft.now;
     key.openSince = null;
-    if (key.kind === 'sum') key.flightAmount = item.value as Units;
-    else key.flightValue = item.value;
+    if (request.kind === 'update') key.flightValue = item.value;
+    else if (typeof item.value === 'number') key.flightAmount = item.value;
   }
 }
 
@@ -34,11 +38,23 @@ export function returnAll(draft: Draft, request: WriteRequest): void {
 function reopen(draft: Draft, item: WriteItem): void {
   const key = draft.key(item.attribute, item.day);
   if (key?.flight !== 'sending') return;
+  key.openSince ??= draft.now;
+  // The value that the day is written as by now has it in it.
+  if (isVoid(key)) key.dropped = add(key.dropped, key.flightAmount);
+  land(key);
+}
+
+/** What an `increment` carried has been written over since. */
+function isVoid(key: Key): boolean {
+  return key.kind === 'value' || key.fixed?.by === 'mapping';
+}
+
+/** Whatever became of it, nothing of the key is on its way any more. */
+function land(key: Key): void {
   key.flight = 'none';
   key.flightSince = null;
-  key.openSince ??= draft.now;
-  if (key.kind === 'sum') key.flightAmount = 0 as Units;
-  else key.flightValue = null;
+  key.flightAmount = 0 as Units;
+  key.flightValue = null;
 }
 
 /** Nobody knows what the call changed: its items rest, then they are read back. */
@@ -49,16 +65,15 @@ export function doubtAll(draft: Draft, request: WriteRequest): void {
 function doubt(draft: Draft, item: WriteItem, kind: WriteRequest['kind']): void {
   const key = draft.key(item.attribute, item.day);
   if (!key) return;
-  if (key.kind === 'sum' && kind === 'update') {
-    // A repair is idempotent: look again once it has rested, judge anew, and send nothing more till then.
-    key.seenAt = null;
-    key.lookAt = (draft.now + draft.settings.settleMs) as typeof draft.now;
-    return;
-  }
-  if (key.flight !== 'sending') return;
-  key.flight = 'unknown';
-  key.flightSince = draft.now;
   if (key.kind === 'value') key.doubted = true;
+  if (key.flight === 'sending') {
+    key.flight = 'unknown';
+    key.flightSince = draft.now;
+  } else if (kind === 'update' && key.flight === 'none') {
+    // A repair is idempotent: look again once it has rested, judge anew, and send nothing more till then.
+    if (key.kind === 'sum') key.seenAt = null;
+    key.lookAt = (draft.now + draft.settings.settleMs) as typeof draft.now;
+  }
 }
 
 /** Takes the answer to a write item by item. */
@@ -70,7 +85,7 @@ export function takeWrite(draft: Draft, request: WriteRequest, answer: Answer & 
     const success = answer.success.find((listed) => isAbout(item, listed, request));
     const failure = answer.failed.find((listed) => isAbout(item, listed, request));
     if (success && !failure) succeed(draft, request.kind, item, success);
-    else if (failure && !success) fail(draft, item, failure);
+    else if (failure && !success) fail(draft, request.kind, item, failure);
     else {
       doubt(draft, item, request.kind);
       draft.note({
@@ -102,26 +117,43 @@ function succeed(draft: Draft, kind: WriteRequest['kind'], item: WriteItem, succ
     const changed = draft.attribute(item.attribute);
     if (changed) changed.reacquired = false;
   }
-  if (key.kind === 'value') {
-    key.delivered = item.value;
-    landValue(key);
-  } else if (kind === 'update') {
-    key.repair = false;
-    key.repairs += 1;
-    key.seen = item.value as Units;
-    followUp(key, momentOf(draft));
-  } else {
-    bookIncrement(draft, key, success.current);
-  }
+  if (kind === 'increment') bookIncrement(draft, key, success.current);
+  else bookUpdate(draft, key, item.value);
 }
 
-function bookIncrement(draft: Draft, key: SumKey, current: Units | undefined): void {
+/** The day stands at `value`. */
+function bookUpdate(draft: Draft, key: Key, value: Units | string): void {
+  const isRepair = key.flight !== 'sending';
+  if (!isRepair) land(key);
+  key.seen = typeof value === 'string' && key.kind === 'sum' ? null : value;
+  if (key.kind === 'value') {
+    key.delivered = value;
+    key.adopted = null;
+    key.based = true;
+    if (value !== key.wanted) key.openSince ??= draft.now;
+    return;
+  }
+  if (key.fixed) {
+    // Unless it is another total by now.
+    key.repair = value !== key.fixed.total;
+    if (!key.repair) key.fixed = null;
+  } else {
+    key.repair = false;
+  }
+  key.repairs += isRepair ? 1 : 0;
+  followUp(key, momentOf(draft));
+}
+
+function bookIncrement(draft: Draft, key: Key, current: Units | undefined): void {
   const amount = key.flightAmount;
-  key.ours = add(key.ours, amount);
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightAmount = 0 as Units;
-  if (current === undefined) {
+  if (isVoid(key)) key.dropped = add(key.dropped, amount);
+  else key.ours = add(key.ours, amount);
+  land(key);
+  if (key.kind === 'value') {
+    if (typeof key.delivered === 'number') key.delivered = add(key.delivered, amount);
+    return;
+  }
+  if (current === undefined || key.fixed) {
     key.lookAt = draft.now;
     return;
   }
@@ -135,15 +167,7 @@ function bookIncrement(draft: Draft, key: SumKey, current: Units | undefined): v
   remark(draft, key, judgeSum(key, mode, current, momentOf(draft)));
 }
 
-function landValue(key: ValueKey): void {
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightValue = null;
-  key.based = true;
-  key.seen = key.delivered;
-}
-
-function fail(draft: Draft, item: WriteItem, failure: Failure): void {
+function fail(draft: Draft, kind: WriteRequest['kind'], item: WriteItem, failure: Failure): void {
   const key = draft.key(item.attribute, item.day);
   if (!key) return;
   reopen(draft, item);
@@ -155,13 +179,16 @@ function fail(draft: Draft, item: WriteItem, failure: Failure): void {
     loseAttribute(draft, item.attribute, failure);
     return;
   }
-  key.held = { state: 'refused', reason: `${failure.code}: ${failure.message}`, since: draft.now };
-  if (key.kind === 'sum') key.repair = false;
+  const said = `${failure.code}: ${failure.message}`;
+  // The day is written whole by now, and what it is written as has that amount in it.
+  const isPast = kind === 'increment' && isVoid(key);
+  // A repair stays one: what is missing at Exist is what is held.
+  if (!isPast) key.held = { state: 'refused', reason: said, since: draft.now };
   draft.note({
     level: 'error',
     attribute: item.attribute,
     day: item.day,
-    text: `Exist refused it (${failure.code}: ${failure.message}): set aside`,
+    text: `Exist refused it (${said}): ${isPast ? 'the mapping writes the day whole now' : 'set aside'}`,
   });
 }
 

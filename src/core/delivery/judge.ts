@@ -12,10 +12,25 @@
  *
  * While an amount `x` is in doubt (its call's outcome unknown), strict and guarded take it as applied and let the
  * idempotent repair make it so; shared decides by e alone: `x` applied, `0` not applied, anything else a conflict.
+ *
+ * A day whose total is fixed (by the user, say) is judged by nothing: whatever is shown, the total is written until
+ * Exist has confirmed it, in every mode.
+ *
+ * A day that is written whole, `p` standing there when `v` was sent, with `s` shown:
+ *
+ * | s                            | strict     | guarded                                  | shared               |
+ * | ---------------------------- | ---------- | ---------------------------------------- | -------------------- |
+ * | v, outcome unknown           | applied    | applied                                  | applied              |
+ * | p, outcome unknown           | send again | send again                               | send again           |
+ * | anything else, unknown       | send again | send again                               | conflict             |
+ * | not v, which was confirmed   | send again | send again if in doubt, else adopt       | adopt                |
+ *
+ * Only what was sent is ever given up for what is shown: a newer value that waits to be sent still goes out, in mode
+ * shared after another look, since what was adopted must not be written over.
  */
 import { add, formatUnits, subtract, type Units } from '../units.ts';
 import type { EpochMs } from '../time.ts';
-import type { Mode, SumKey, ValueKey } from './state.ts';
+import type { Fixed, Mode, SumKey, ValueKey } from './state.ts';
 import { FOLLOW_UPS, followUpAt } from './pace.ts';
 
 /** When a value is judged, and how long a call of unknown outcome rests. */
@@ -32,16 +47,47 @@ const MOST_REPAIRS = 5;
 
 /** Judges a day's value that was read, or that an answer showed. `null` is a day without data: nothing stands there. */
 export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, at: Moment): Remark {
-  const { now } = at;
   const value = shown ?? (0 as Units);
+  const before = key.seen;
   key.seen = value;
-  key.seenAt = now;
+  key.seenAt = at.now;
+  if (key.fixed) return insist(key, key.fixed, mode, { value, before }, at);
   if (key.base === null) {
-    // What is booked as ours stands there already, where the base had to be read anew.
+    // What is booked as ours stands there already, where the base had to be read anew; so does what was in doubt.
+    if (key.flight === 'unknown') {
+      key.ours = add(key.ours, key.flightAmount);
+      land(key, at, key.flightAmount);
+    }
     key.base = subtract(value, key.ours);
     return undefined;
   }
-  return key.flight === 'unknown' ? settleUnknown(key, mode, value, at) : judgeSettled(key, mode, value, now);
+  return key.flight === 'unknown' ? settleUnknown(key, mode, value, at) : judgeSettled(key, mode, value, at);
+}
+
+/** A total that is fixed is written whatever stands there; by a mapping, in mode shared, only over what it knows. */
+function insist(
+  key: SumKey,
+  { total, by }: Fixed,
+  mode: Mode,
+  { value, before }: { readonly value: Units; readonly before: Units | null },
+  at: Moment,
+): Remark {
+  if (key.flight === 'unknown') {
+    // What was in flight when a mapping wrote the day whole is in that value.
+    key.dropped = add(key.dropped, key.flightAmount);
+    land(key, at, key.flightAmount);
+  }
+  key.base = subtract(total, key.ours);
+  key.repair = true;
+  // A read that lags behind may show what stood there before: that is ours to lower again.
+  key.doubt = Math.max(key.doubt, subtract(value, total)) as Units;
+  if (by === 'mapping' && mode === 'shared' && value !== total && before !== null && value !== before) {
+    const reason = `${formatUnits(total)} was to be written, and another value stands there (${formatUnits(value)})`;
+    key.held = { state: 'conflict', reason, since: at.now };
+    return reason;
+  }
+  if (value === total) return undefined;
+  return `Exist shows ${formatUnits(value)} instead of ${formatUnits(total)} as ${by === 'user' ? 'the user' : 'the mapping'} set it: setting it right`;
 }
 
 function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remark {
@@ -60,24 +106,33 @@ function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remar
   }
   if (mode === 'guarded' && excess > key.doubt + Math.max(amount, 0)) return conflict(key, value, now);
   key.ours = add(key.ours, amount);
-  key.doubt = add(key.doubt, Math.max(amount, 0) as Units);
   key.repair = value !== add(base, key.ours);
-  land(key, at);
+  land(key, at, amount);
   return key.repair
     ? `after a call of unknown outcome Exist shows ${formatUnits(value)} instead of ${formatUnits(add(base, key.ours))}: setting it right`
     : `the call of unknown outcome was applied: Exist shows ${formatUnits(value)}`;
 }
 
-function land(key: SumKey, at: Moment): void {
+/** @param doubtful what may have been applied, or be applied yet */
+function land(key: SumKey, at: Moment, doubtful = 0): void {
+  key.doubt = add(key.doubt, Math.max(doubtful, 0) as Units);
   key.flight = 'none';
   key.flightSince = null;
   key.flightAmount = 0 as Units;
+  key.flightValue = null;
   followUp(key, at);
 }
 
 /** Looks again a few times: what was late may still come. */
 export function followUp(key: SumKey | ValueKey, { now, settleMs }: Moment): void {
   key.looksLeft = FOLLOW_UPS;
+  key.lookAt = followUpAt(now, FOLLOW_UPS, settleMs);
+}
+
+/** What was adopted is confirmed by another look: the read may have lagged behind. */
+function lookAgain(key: SumKey | ValueKey, { now, settleMs }: Moment): void {
+  if (key.lookAt !== null) return;
+  key.looksLeft = 1;
   key.lookAt = followUpAt(now, FOLLOW_UPS, settleMs);
 }
 
@@ -91,7 +146,8 @@ function conflict(key: SumKey, value: Units, now: EpochMs): Remark {
   return reason;
 }
 
-function judgeSettled(key: SumKey, mode: Mode, value: Units, now: EpochMs): Remark {
+function judgeSettled(key: SumKey, mode: Mode, value: Units, at: Moment): Remark {
+  const { now } = at;
   const base = key.base ?? (0 as Units);
   const expected = add(base, key.ours);
   const excess = subtract(value, expected);
@@ -104,13 +160,14 @@ function judgeSettled(key: SumKey, mode: Mode, value: Units, now: EpochMs): Rema
   if (adopts) {
     key.base = add(base, excess);
     key.repair = false;
+    lookAgain(key, at);
     return `Exist shows ${formatUnits(value)}, ${formatUnits(excess)} away from what was sent: taken as somebody else's change`;
   }
   if (key.repairs >= MOST_REPAIRS) {
     const reason = `Exist keeps going back to ${formatUnits(value)} after being set to ${formatUnits(expected)}`;
     key.held = { state: 'conflict', reason, since: now };
     key.lookAt = null;
-    key.repair = false;
+    key.repair = true;
     return reason;
   }
   key.repair = true;
@@ -120,34 +177,83 @@ function judgeSettled(key: SumKey, mode: Mode, value: Units, now: EpochMs): Rema
 /** Judges the value of a day that is written whole. */
 export function judgeValue(key: ValueKey, mode: Mode, shown: Units | string | null, at: Moment): Remark {
   const { now } = at;
-  key.seen = shown;
+  const before = key.seen;
+  // A day never goes back to nothing at Exist: a read that shows it lags behind.
+  key.seen = shown ?? before;
+  if (key.flight === 'unknown') return settleValue(key, mode, shown, before, at);
   if (!key.based) {
     key.based = true;
-    if (mode === 'shared' && shown !== null && shown !== key.wanted && key.delivered === null) {
-      const reason = `another value stands there already (${show(shown)}); ours is ${show(key.wanted)}`;
-      key.held = { state: 'conflict', reason, since: now };
-      return reason;
-    }
+    const isOurs = shown === null || shown === key.wanted || shown === key.delivered;
+    if (mode === 'shared' && !isOurs && key.wanted !== key.delivered) return holdValue(key, shown, now);
   }
-  if (key.flight === 'unknown') {
-    key.flight = 'none';
-    key.flightSince = null;
-    key.flightValue = null;
-    key.delivered = shown;
-    followUp(key, at);
-    if (shown === key.wanted) return `the call of unknown outcome was applied: Exist shows ${show(shown)}`;
+  if (key.delivered === null) return undefined;
+  if (shown === key.delivered) {
+    key.adopted = null;
+    return undefined;
+  }
+  if (shown === null) {
+    key.delivered = null;
     key.openSince = now;
-    return `the call of unknown outcome was not applied: ${show(key.wanted)} will be sent again`;
+    key.based = false;
+    return `Exist shows nothing instead of ${show(key.wanted)}: it will be sent again`;
   }
-  if (key.delivered === null || shown === key.delivered) return undefined;
-  if (mode === 'strict' || (mode === 'guarded' && key.doubted)) {
-    key.delivered = shown;
+  if (key.wanted !== key.delivered) {
+    // It is written next, which harms nobody: that stands there already, or the bridge may write over it.
+    if (shown === key.wanted) return undefined;
+    if (mode === 'shared') return holdValue(key, shown, now);
+  }
+  // Nothing is written over it without another look.
+  if (mode === 'shared') key.based = false;
+  if (shown === key.adopted) return undefined;
+  // Nothing was known of what stands there: the user left it as it is, or the database is older than Exist.
+  if (before !== null && (mode === 'strict' || (mode === 'guarded' && key.doubted))) {
+    key.delivered = null;
     key.openSince = now;
     return `Exist shows ${show(shown)} instead of ${show(key.wanted)}: setting it right`;
   }
-  const remark = `Exist shows ${show(shown)} instead of ${show(key.delivered)}: taken as somebody else's change`;
-  key.delivered = key.wanted;
-  return shown === key.wanted ? undefined : remark;
+  key.adopted = shown;
+  lookAgain(key, at);
+  return `Exist shows ${show(shown)} instead of ${show(key.delivered)}: taken as somebody else's change`;
+}
+
+function settleValue(
+  key: ValueKey,
+  mode: Mode,
+  shown: Units | string | null,
+  before: Units | string | null,
+  at: Moment,
+): Remark {
+  const { flightValue: sent, delivered } = key;
+  // Without a value of its own the call was an increment, from before the mapping wrote the day whole.
+  const isApplied = shown === sent && sent !== null;
+  const counted = typeof delivered === 'number' ? add(delivered, key.flightAmount) : null;
+  const isKnown = [null, sent, key.wanted, before, delivered, counted].includes(shown);
+  if (mode === 'shared' && !isKnown) return holdValue(key, shown, at.now);
+  // An amount that was in flight when the mapping went over to values is in the value.
+  key.dropped = add(key.dropped, key.flightAmount);
+  key.flight = 'none';
+  key.flightSince = null;
+  key.flightAmount = 0 as Units;
+  key.flightValue = null;
+  key.based = true;
+  followUp(key, at);
+  if (isApplied || shown === key.wanted) {
+    key.delivered = shown;
+    key.adopted = null;
+    // A newer value may be the one that was delivered before: only now is it seen to be due.
+    if (shown !== key.wanted) key.openSince ??= at.now;
+    return `the call of unknown outcome was applied: Exist shows ${show(shown)}`;
+  }
+  key.delivered = null;
+  key.openSince = at.now;
+  return `the call of unknown outcome was not applied: ${show(key.wanted)} will be sent again`;
+}
+
+function holdValue(key: ValueKey, shown: Units | string | null, now: EpochMs): Remark {
+  const reason = `another value stands there already (${show(shown)}); ours is ${show(key.wanted)}`;
+  key.held = { state: 'conflict', reason, since: now };
+  key.lookAt = null;
+  return reason;
 }
 
 function show(value: Units | string | null): string {

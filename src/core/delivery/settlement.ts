@@ -1,18 +1,23 @@
 /**
  * What a user decides about an item that only a person can settle.
  *
- * | how     | conflict (nobody knows whether it arrived)           | refused (Exist would not take it)   |
- * | ------- | ---------------------------------------------------- | ----------------------------------- |
- * | `retry` | it did not arrive: send it again                     | send it again                       |
- * | `drop`  | forget the amount                                    | forget all that is not delivered    |
- * | `count` | it did arrive: book it, take what stands at Exist    | it stands there already: book it    |
- * | `set`   | the day's total is `total`: write it by `update`     | the same                            |
+ * | how     | conflict (nobody knows whether it arrived)           | refused (Exist would not take it)        |
+ * | ------- | ---------------------------------------------------- | ---------------------------------------- |
+ * | `retry` | it did not arrive: send it again                     | send it again                            |
+ * | `drop`  | forget the amount                                    | forget all that is not at Exist          |
+ * | `count` | it did arrive: book it, take what stands at Exist    | it stands there already: book it         |
+ * | `set`   | the day's total is `total`: it is written by `update` until Exist has confirmed it, whatever is shown |
+ *
+ * Where it was an `update` to the ledger's total that Exist refused (or does not keep), what is held is what Exist
+ * last showed too little (or too much), and `drop` and `count` leave Exist as it stands.
  */
-import { add, formatUnits, subtract, type Units } from '../units.ts';
+import { isWholeNumber, type ValueType } from '../attribute.ts';
+import { valueFor } from '../mapping/set.ts';
+import { add, formatUnits, fromUnits, subtract, UNITS_PER_ONE, type Units } from '../units.ts';
 import type { LocalDate } from '../time.ts';
 import type { Draft } from './draft.ts';
 import { unsent } from './plan.ts';
-import type { SumKey, ValueKey } from './state.ts';
+import { keyOf, type Attribute, type DeliveryState, type SumKey, type ValueKey } from './state.ts';
 
 export type Settlement =
   /** Without a day: a held attribute is looked at again. */
@@ -20,9 +25,45 @@ export type Settlement =
   | (DaySettlement & { readonly attribute: string; readonly day: LocalDate });
 
 type DaySettlement =
-  { readonly how: 'retry' | 'drop' | 'count' } | { readonly how: 'set'; readonly total: Units | string };
+  | { readonly how: 'retry' | 'drop' | 'count' }
+  /** Text is read as a payload would be: `12,5`, `07:30`, or text where the attribute takes text. */
+  | { readonly how: 'set'; readonly total: Units | string };
 
-/** Does nothing where the item is not held. */
+/** Why it cannot be done: nothing is held there, or the total is none that the attribute takes. */
+export type Objection = { readonly kind: 'not-held' } | { readonly kind: 'total'; readonly reason: string };
+
+/** What `settle` would not carry out, in words for the user. */
+export function objectionTo(
+  { attributes, keys }: DeliveryState,
+  settlement: Settlement,
+): Objection | undefined {
+  const attribute = attributes.get(settlement.attribute);
+  if (settlement.day === null) return attribute?.state === 'held' ? undefined : { kind: 'not-held' };
+  const key = keys.get(keyOf(settlement.attribute, settlement.day));
+  if (!key?.held) return { kind: 'not-held' };
+  if (settlement.how !== 'set') return undefined;
+  const read = totalOf(key.kind, attribute?.valueType, settlement.total);
+  return 'reason' in read ? { kind: 'total', reason: read.reason } : undefined;
+}
+
+type Total = { readonly units: Units | string } | { readonly reason: string };
+
+function totalOf(kind: 'sum' | 'value', type: ValueType | undefined, given: Units | string): Total {
+  // Without its attribute nobody can tell more than that counts are numbers.
+  const valueType = type ?? (kind === 'sum' || typeof given === 'number' ? 'decimal' : 'text');
+  const value = typeof given === 'number' ? fromUnits(given) : given;
+  if (typeof value === 'string' && value.trim() === '') return { reason: 'the total is empty' };
+  const read = valueFor({ valueType }, value);
+  if ('reason' in read) return read;
+  if (typeof read.units === 'number' && isWholeNumber(valueType) && read.units % UNITS_PER_ONE !== 0) {
+    return {
+      reason: `the attribute is of type ${valueType}: it takes whole numbers, not ${formatUnits(read.units)}`,
+    };
+  }
+  return read;
+}
+
+/** Does nothing where the item is not held, or the total is none. */
 export function settle(draft: Draft, settlement: Settlement): void {
   if (settlement.day === null) retryAttribute(draft, settlement.attribute);
   else settleDay(draft, settlement);
@@ -43,8 +84,16 @@ type OfDay = Extract<Settlement, { readonly day: LocalDate }>;
 function settleDay(draft: Draft, settlement: OfDay): void {
   const key = draft.key(settlement.attribute, settlement.day);
   if (!key?.held) return;
+  const total =
+    settlement.how === 'set'
+      ? totalOf(key.kind, draft.readonlyAttribute(key.attribute)?.valueType, settlement.total)
+      : undefined;
+  if (total && 'reason' in total) return;
   const { held } = key;
-  const text = key.kind === 'sum' ? settleSum(draft, key, settlement) : settleValue(draft, key, settlement);
+  const text =
+    key.kind === 'sum'
+      ? settleSum(draft, key, settlement.how, total?.units)
+      : settleValue(draft, key, settlement.how, total?.units);
   key.held = null;
   key.flight = 'none';
   key.flightSince = null;
@@ -56,62 +105,109 @@ function settleDay(draft: Draft, settlement: OfDay): void {
   });
 }
 
-function settleSum(draft: Draft, key: SumKey, settlement: OfDay): string {
-  const inFlight = key.flightAmount;
+/** How much of a held sum is not at Exist, or not surely: what the user decides about. */
+export function heldAmount(key: Readonly<SumKey>, attribute: Readonly<Attribute> | undefined): Units {
+  return add(add(unsent(key, attribute), key.flightAmount), missing(key));
+}
+
+/** By how much Exist showed less than the ledger's total, where it would not be set right. */
+function missing(key: Readonly<SumKey>): Units {
+  if (!key.repair || key.base === null) return 0 as Units;
+  return subtract(add(key.base, key.ours), key.seen ?? (0 as Units));
+}
+
+function settleSum(draft: Draft, key: SumKey, how: OfDay['how'], total: Units | string | undefined): string {
+  // What was in flight when a mapping wrote the day whole is in that value.
+  if (key.fixed?.by === 'mapping') key.dropped = add(key.dropped, key.flightAmount);
+  const inFlight = key.fixed?.by === 'mapping' ? (0 as Units) : key.flightAmount;
+  const lacking = missing(key);
+  const isRepair = key.repair;
   key.flightAmount = 0 as Units;
-  key.repair = false;
+  key.flightValue = null;
   key.repairs = 0;
+  // It may have been applied all the same, or be applied yet.
+  key.doubt = add(key.doubt, Math.max(inFlight, 0) as Units);
   const open = unsent(key, draft.readonlyAttribute(key.attribute));
   const amount = inFlight === 0 && key.held?.state === 'refused' ? open : inFlight;
   key.openSince = draft.now;
   key.lookAt = draft.now;
-  switch (settlement.how) {
+  if (how === 'set' && typeof total === 'number') {
+    key.ours = add(key.ours, open);
+    key.fixed = { total, by: 'user' };
+    key.base = subtract(total, key.ours);
+    key.repair = true;
+    // Looked at first: how far it is lowered tells how much a read that lags behind may show too much.
+    key.seenAt = null;
+    key.openSince = null;
+    return `the day's total is set to ${formatUnits(total)}`;
+  }
+  if (isRepair) return settleRepair(key, how, add(open, lacking), lacking);
+  // What a database older than Exist had to be set is the user's to say anew, but for `retry`.
+  if (how !== 'retry') key.fixed = null;
+  switch (how) {
     case 'retry':
-      if (inFlight !== 0) rebase(key);
-      return `${formatUnits(amount)} will be sent again`;
+      return `${formatUnits(amount)} will be sent again${inFlight === 0 ? '' : rebase(key)}`;
     case 'drop':
       key.dropped = add(key.dropped, amount);
-      if (key.held?.state === 'conflict') rebase(key);
-      return `${formatUnits(amount)} is forgotten`;
+      return `${formatUnits(amount)} is forgotten${key.held?.state === 'conflict' ? rebase(key) : ''}`;
     case 'count':
+    default:
       key.ours = add(key.ours, amount);
-      if (key.held?.state === 'conflict') rebase(key);
-      return `${formatUnits(amount)} counts as delivered`;
-    case 'set': {
-      const total = typeof settlement.total === 'string' ? (0 as Units) : settlement.total;
-      key.ours = add(key.ours, open);
-      key.base = subtract(total, key.ours);
-      key.repair = true;
-      key.seenAt = draft.now;
-      key.openSince = null;
-      key.lookAt = null;
-      return `the day's total is set to ${formatUnits(total)}`;
-    }
+      return `${formatUnits(amount)} counts as delivered${key.held?.state === 'conflict' ? rebase(key) : ''}`;
   }
+}
+
+/** Exist would not be set to the ledger's total. */
+function settleRepair(key: SumKey, how: OfDay['how'], amount: Units, lacking: Units): string {
+  if (how === 'retry') {
+    key.seenAt = null;
+    return `${formatUnits(amount)} will be sent again`;
+  }
+  const open = subtract(amount, lacking);
+  key.repair = false;
+  if (how === 'drop' && key.fixed === null && lacking > 0) {
+    key.dropped = add(key.dropped, amount);
+    key.ours = subtract(key.ours, lacking);
+    return `${formatUnits(amount)} is forgotten`;
+  }
+  key.fixed = null;
+  if (how === 'drop') key.dropped = add(key.dropped, open);
+  else key.ours = add(key.ours, open);
+  return `${formatUnits(amount)} ${how === 'drop' ? 'is forgotten' : 'counts as delivered'}${rebase(key)}`;
 }
 
 /** What stands at Exist is taken as it is: it was all that the conflict was about. */
-function rebase(key: SumKey): void {
+function rebase(key: SumKey): string {
+  const before = key.base;
   if (key.seen !== null) key.base = subtract(key.seen, key.ours);
+  const change = subtract(key.base ?? (0 as Units), before ?? key.base ?? (0 as Units));
+  if (key.seen === null || change === 0) return '';
+  return `; Exist shows ${formatUnits(key.seen)}, ${formatUnits(change)} away from what was sent: taken as somebody else's change`;
 }
 
-function settleValue(draft: Draft, key: ValueKey, settlement: OfDay): string {
+function settleValue(
+  draft: Draft,
+  key: ValueKey,
+  how: OfDay['how'],
+  total: Units | string | undefined,
+): string {
+  key.dropped = add(key.dropped, key.flightAmount);
+  key.flightAmount = 0 as Units;
   key.flightValue = null;
+  key.doubted ||= key.flight === 'unknown';
   key.based = true;
-  switch (settlement.how) {
-    case 'retry':
-      key.delivered = null;
-      key.openSince = draft.now;
-      return 'it will be sent again';
-    case 'drop':
-    case 'count':
-      key.delivered = key.wanted;
-      key.openSince = null;
-      return 'what stands at Exist stays';
-    case 'set':
-      key.wanted = settlement.total;
-      key.delivered = null;
-      key.openSince = draft.now;
-      return `the day's value is set to ${String(settlement.total)}`;
+  key.adopted = null;
+  key.lookAt = draft.now;
+  if (how === 'drop' || how === 'count') {
+    key.adopted = key.seen === key.wanted ? null : key.seen;
+    key.doubted = false;
+    key.delivered = key.wanted;
+    key.openSince = null;
+    return 'what stands at Exist stays';
   }
+  if (total !== undefined) key.wanted = total;
+  key.delivered = null;
+  key.openSince = draft.now;
+  if (total === undefined) return 'it will be sent again';
+  return `the day's value is set to ${typeof total === 'number' ? formatUnits(total) : JSON.stringify(total)}`;
 }

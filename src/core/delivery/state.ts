@@ -114,6 +114,25 @@ interface KeyBase {
   held: Held | null;
   /** Audited clean two days on: nothing more is expected. A late contribution opens it again. */
   closed: boolean;
+  // What was counted outlives a mapping that goes over to writing the day whole, and comes back: so that nothing is
+  // sent twice. What an `increment` or a value carried is told by its call, whatever the key is by then.
+  /** All that the sensors said is to be added. */
+  readonly total: Units;
+  /** What the user told us to forget of it, or what a value written over it made void. */
+  dropped: Units;
+  /** What is booked as applied. */
+  ours: Units;
+  /** What the `increment` on its way, or of unknown outcome, carries. */
+  flightAmount: Units;
+  /** The value the `update` on its way, or of unknown outcome, carries. */
+  flightValue: Units | string | null;
+}
+
+/** What the day is to stand at, whatever stands there: sent by `update` until Exist has confirmed it. */
+export interface Fixed {
+  readonly total: Units;
+  /** A mapping that counts now, and wrote the day whole before: its last value had not surely arrived. */
+  readonly by: 'user' | 'mapping';
 }
 
 export interface Held {
@@ -125,15 +144,10 @@ export interface Held {
 /** A day whose contributions are summed and sent by `increment`. */
 export interface SumKey extends KeyBase {
   readonly kind: 'sum';
-  /** All that the sensors said. */
-  readonly total: Units;
-  /** What the user told us to forget of it. */
-  dropped: Units;
   /** What stood at Exist before us; `null`: not read yet. */
   base: Units | null;
-  /** What is booked as applied. */
-  ours: Units;
-  flightAmount: Units;
+  /** Nothing shown is adopted while it stands. */
+  fixed: Fixed | null;
   /** Sum of the amounts whose outcome was ever unknown: how much too high Exist may be through us. */
   doubt: Units;
   /** What the last look or answer showed. */
@@ -150,12 +164,14 @@ export interface SumKey extends KeyBase {
 export interface ValueKey extends KeyBase {
   readonly kind: 'value';
   wanted: Units | string;
+  /** What we sent and Exist confirmed; `null`: nothing, or it is to be sent again whatever it is. */
   delivered: Units | string | null;
-  flightValue: Units | string | null;
+  /** What was shown in place of `delivered`, and taken as somebody else's change. */
+  adopted: Units | string | null;
   /** A write of this key ever had an unknown outcome. */
   doubted: boolean;
   seen: Units | string | null;
-  /** Only for shared attributes: what stood there was looked at before the first write. */
+  /** Only for shared attributes: what stands there was looked at before the next write. */
   based: boolean;
 }
 
@@ -215,8 +231,10 @@ export function newSumKey(
     closed: false,
     dropped: zero,
     base: null,
+    fixed: null,
     ours: zero,
     flightAmount: zero,
+    flightValue: null,
     doubt: zero,
     seen: null,
     repair: false,
@@ -231,6 +249,7 @@ export function newValueKey(
   wanted: Units | string,
   openSince: EpochMs | null,
 ): ValueKey {
+  const zero = 0 as Units;
   return {
     kind: 'value',
     attribute,
@@ -244,8 +263,13 @@ export function newValueKey(
     sentAt: null,
     held: null,
     closed: false,
-    delivered: null,
+    total: zero,
+    dropped: zero,
+    ours: zero,
+    flightAmount: zero,
     flightValue: null,
+    delivered: null,
+    adopted: null,
     doubted: false,
     seen: null,
     based: false,

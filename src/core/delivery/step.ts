@@ -90,7 +90,8 @@ export function step(state: DeliveryState, event: Event, circumstances: Circumst
       break;
     case 'reloaded':
       draft.account.hold = null;
-      draft.account.pause = null;
+      // A limit is Exist's to lift.
+      if (draft.account.pause?.reason !== 'rate-limited') draft.account.pause = null;
       break;
     case 'authorised':
       if (draft.account.hold?.reason === 'unauthorised') draft.account.hold = null;
@@ -201,7 +202,9 @@ function rest(draft: Draft, outcome: Exclude<Outcome<Answer>, { kind: 'answered'
   if (outcome.kind === 'not-sent' && cause === 'rate-limited') {
     account.rateLimits += 1;
     const grownMs = backOffMs(account.rateLimits, 1, RATE_LIMIT_BACK_OFF.firstMs, RATE_LIMIT_BACK_OFF.mostMs);
-    const until = after(now, Math.min(outcome.retryAfterMs ?? grownMs, DAY_MS));
+    // What is asked for may be nothing, and the next call refused again.
+    const leastMs = backOffMs(account.rateLimits, 1, NETWORK_BACK_OFF.firstMs, RATE_LIMIT_BACK_OFF.mostMs);
+    const until = after(now, Math.min(Math.max(outcome.retryAfterMs ?? grownMs, leastMs), DAY_MS));
     account.pause = { until, since: account.pause?.since ?? now, reason: 'rate-limited', message };
     return;
   }
@@ -249,5 +252,5 @@ function mayChange(draft: Draft, key: Readonly<Key>, closing: LocalDate): boolea
 function isDone(draft: Draft, key: Readonly<Key>, closing: LocalDate): boolean {
   if (key.day > closing || (key.sentAt !== null && draft.now - key.sentAt < 2 * DAY_MS)) return false;
   if (key.held || key.flight !== 'none' || key.lookAt !== null || hasSendable(draft, key)) return false;
-  return key.kind === 'value' || !key.repair;
+  return key.kind === 'value' || (!key.repair && !key.fixed);
 }

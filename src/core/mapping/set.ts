@@ -61,7 +61,8 @@ export function setValue(
 
 type Read = { readonly units: Units | string } | { readonly reason: string };
 
-function valueFor({ valueType }: Mapping, value: Scalar): Read {
+/** What an attribute of that type takes `value` for, or why it does not. */
+export function valueFor({ valueType }: Pick<Mapping, 'valueType'>, value: Scalar): Read {
   switch (valueType) {
     case 'text':
       return textOf(value);
