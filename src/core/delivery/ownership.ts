@@ -9,6 +9,7 @@
  * ```
  */
 import { DAY_MS, HOUR_MS } from '../time.ts';
+import type { Units } from '../units.ts';
 import type { Draft } from './draft.ts';
 import { after } from './pace.ts';
 import type { Answer, AttributeSeen, Failure, Request } from './request.ts';
@@ -44,7 +45,7 @@ function isSame(attribute: Readonly<Attribute>, seen: AttributeSeen): boolean {
   return seen.template === null && (seen.name === attribute.name || seen.label === attribute.label);
 }
 
-/** `null` results (in neither list of the answer) leave the attribute as it is, to be tried again. */
+/** An item that is in neither list of the answer is tried again within the hour, in the same way. */
 export function takeOwnership(draft: Draft, request: Request, answer: Answer & { kind: 'ownership' }): void {
   if (request.kind !== 'acquire' && request.kind !== 'create') return;
   request.items.forEach((item, index) => {
@@ -52,14 +53,23 @@ export function takeOwnership(draft: Draft, request: Request, answer: Answer & {
     const attribute = draft.attribute(item.attribute);
     if (!attribute) return;
     if (result && 'seen' in result) {
-      if (request.kind === 'create') attribute.createdByUs = true;
+      if (request.kind === 'create') {
+        attribute.createdByUs = true;
+        beginAnew(draft, attribute.name);
+      }
       become(draft, attribute, result.seen);
+    } else if (!result) {
+      hold(draft, attribute, `Exist did not say whether it would ${request.kind} it`, HOUR_MS);
     } else if (request.kind === 'create' && attribute.existName === null) {
       // Creating an attribute that exists fails: it may be there under its slug, from an earlier life of ours.
       attribute.existName = slug(attribute.label);
     } else {
-      const failure: Failure = result?.failure ?? { code: 'unknown', message: 'Exist said nothing about it' };
-      hold(draft, attribute, `Exist refused to ${request.kind} it: ${failure.message}`, DAY_MS);
+      const { failure } = result;
+      // It is gone: whoever wants it again has it created by `held retry`.
+      const isGone = failure.code === 'not_found' && attribute.template === null;
+      if (isGone) attribute.existName = null;
+      const reason = `Exist refused to ${request.kind} it: ${failure.message}`;
+      hold(draft, attribute, reason, isGone ? null : DAY_MS);
     }
   });
 }
@@ -85,6 +95,18 @@ function become(draft: Draft, attribute: Attribute, seen: AttributeSeen): void {
     attribute: attribute.name,
     text: `ready as "${seen.name}" at Exist (${attribute.mode})`,
   });
+}
+
+/** What stood in the one before is not in this one: its days begin at what stands there now. */
+function beginAnew(draft: Draft, name: string): void {
+  for (const { attribute, day, flight } of [...draft.keys()]) {
+    const key = attribute === name && flight === 'none' ? draft.key(attribute, day) : undefined;
+    if (key?.kind !== 'sum') continue;
+    key.base = null;
+    key.seen = null;
+    key.doubt = 0 as Units;
+    key.repair = false;
+  }
 }
 
 function modeOf(createdByUs: boolean, manual: boolean): Mode {
@@ -118,7 +140,9 @@ export function loseOwnership(draft: Draft, name: string, failure: Failure): voi
 export function loseAttribute(draft: Draft, name: string, failure: Failure): void {
   const attribute = draft.attribute(name);
   if (attribute?.state !== 'ready') return;
-  hold(draft, attribute, `Exist does not know it any more (${failure.message}); was it deleted?`, null);
+  if (attribute.template === null) attribute.existName = null;
+  const reason = `Exist does not know it any more (${failure.message}); was it deleted? \`held retry\` creates it anew`;
+  hold(draft, attribute, reason, null);
 }
 
 /** A read did not show it: its base line is unknown, which is not the same as zero. */
