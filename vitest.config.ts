@@ -4,10 +4,12 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     reporters: ['default', './test/closing-line-reporter.ts'],
-    // Native addons and whole daemons: a process of its own for each file.
+    // Native addons and whole daemons.
     pool: 'forks',
-    // Vitest would leave one processor idle, which on two is half of them.
-    maxWorkers: '100%',
+    // What all files import is loaded once for each worker, which is a third of the time on two processors.
+    isolate: false,
+    // Tests of daemons mostly wait for them.
+    maxWorkers: 4,
     testTimeout: 20_000,
     hookTimeout: 20_000,
   },

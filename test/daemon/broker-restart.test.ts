@@ -17,6 +17,8 @@ mappings:
 
 /** A daemon that comes back on the port it had. */
 class Mortal {
+  private back = Promise.resolve();
+
   private constructor(
     private readonly options: DaemonOptions,
     private daemon: Daemon,
@@ -40,9 +42,13 @@ class Mortal {
     return Number(new URL(this.url).port);
   }
 
-  async dieAndComeBack(): Promise<void> {
-    await this.daemon.kill();
-    this.daemon = await Daemon.start(this.options);
+  /** One after the other: it answers again before it says here that it is back. */
+  dieAndComeBack(): Promise<void> {
+    this.back = this.back.then(async () => {
+      await this.daemon.kill();
+      this.daemon = await Daemon.start(this.options);
+    });
+    return this.back;
   }
 
   /** Comes back by itself, as long as the test lasts. */
