@@ -182,6 +182,10 @@ export class Web {
         return { status: 200, type: METRICS_CONTENT_TYPE, body: metricsText(source.metrics()) };
       case '/api/status':
         return json(200, source.status());
+      case '/api/held': {
+        const { held, held_attributes } = source.status();
+        return json(200, { held, held_attributes });
+      }
       case '/api/devices':
         return json(200, source.devices());
       case '/api/topics': {
@@ -193,7 +197,8 @@ export class Web {
         return json(503, { error: filterProblem(filterOf(request)) ?? 'too many are watching already' });
       default:
         return json(404, {
-          error: 'there is /, /healthz, /metrics, /api/status, /api/devices, /api/topics and /api/watch',
+          error:
+            'there is /, /healthz, /metrics, /api/status, /api/held, /api/devices, /api/topics and /api/watch',
         });
     }
   }

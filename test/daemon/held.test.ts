@@ -133,6 +133,14 @@ describe('an item in conflict', () => {
     expect(valueOf('dropped')).toBe(40);
   });
 
+  test('is listed over HTTP as the status lists it', async () => {
+    const { daemon } = all;
+    const listed = await request(`${daemon.webUrl}/api/held`);
+    const { held, held_attributes } = await daemon.status();
+    expect(await listed.body.json()).toEqual({ held, held_attributes });
+    expect(held.length).toBeGreaterThan(0);
+  });
+
   test('cannot be settled by a page of another site', async () => {
     const { daemon, day, held } = all;
     const body = JSON.stringify({ attribute: 'kept', day, how: 'drop' });
