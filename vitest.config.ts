@@ -10,7 +10,8 @@ export default defineConfig({
     isolate: false,
     // Tests of daemons mostly wait for them.
     maxWorkers: 4,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    // Twice what the slowest needs on a machine that is busy otherwise.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });
