@@ -1,6 +1,7 @@
 /**
  * Existing brokers as part of the bridge: the configuration's words into those of `sources/`, which is loaded when
- * the first connection is configured: an MQTT client is megabytes that others need not carry.
+ * the first connection is configured, or a broker still keeps the session of a former one: an MQTT client is megabytes
+ * that others need not carry.
  */
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config/load.ts';
@@ -31,7 +32,8 @@ export class Connections {
   configure(config: Config): void {
     this.config = config;
     if (this.sources) this.sources.reconfigure(this.options(config), filtersOf(config));
-    else if (config.connections.length > 0) this.loading ??= this.load();
+    else if (config.connections.length > 0 || this.parts.sessions.keys().length > 0)
+      this.loading ??= this.load();
   }
 
   /** Idempotent. */

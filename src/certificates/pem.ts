@@ -4,6 +4,8 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import type { EpochMs } from '../core/time.ts';
 
 /** What is wrong, and what to do about it. */
 export interface Finding {
@@ -64,6 +66,37 @@ export function keyIn(text: string): { readonly key: KeyObject } | Finding {
       return { problem: 'it is encrypted, and nobody is there to be asked for its passphrase', hint };
     }
     return { problem: 'the key in it is damaged', hint: 'copy it once more' };
+  }
+}
+
+/** That `key` belongs to `certificate`. */
+export function pairOf(certificate: X509Certificate, key: KeyObject): object | Finding {
+  if (certificate.checkPrivateKey(key)) return {};
+  return { problem: 'it is not the key of cert', hint: 'name the key that the certificate was made with' };
+}
+
+/** One that is not valid yet may be the clock's fault, and is taken. */
+export function expiryOf({ validTo }: X509Certificate, now: EpochMs, hint: string): object | Finding {
+  const until = Date.parse(validTo);
+  return until > now ? {} : { problem: `it expired on ${dayOf(until)}`, hint };
+}
+
+/** What only OpenSSL knows, such as keys that are too short for it. */
+export function refusalOf(identity: {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string | undefined;
+}): Finding | undefined {
+  try {
+    const { cert, key, ca } = identity;
+    createSecureContext({ cert, key, ...(ca !== undefined && { ca }) });
+    return undefined;
+  } catch (error) {
+    const words = error instanceof Error ? error.message.replace(/^error:[0-9A-F]*:/i, '') : String(error);
+    return {
+      problem: `OpenSSL does not take it (${words})`,
+      hint: 'make another one, with a P-256 or RSA 2048 key',
+    };
   }
 }
 

@@ -1,10 +1,18 @@
 /**
  * The certificate that listeners with TLS show: read whole, or every reason why it is of no use.
  */
-import { createSecureContext } from 'node:tls';
-import type { X509Certificate } from 'node:crypto';
 import type { EpochMs } from '../core/time.ts';
-import { certificatesIn, dayOf, keyIn, namesOf, readText, signs, type Finding } from './pem.ts';
+import {
+  certificatesIn,
+  expiryOf,
+  keyIn,
+  namesOf,
+  pairOf,
+  readText,
+  refusalOf,
+  signs,
+  type Finding,
+} from './pem.ts';
 
 /** Paths. */
 export interface CertificateFiles {
@@ -51,12 +59,9 @@ export function readServerCertificate(
   const chain = cert === undefined ? undefined : at('cert', certificatesIn(cert))?.chain;
   const privateKey = key === undefined ? undefined : at('key', keyIn(key))?.key;
   const authorities = ca === undefined ? undefined : at('ca', certificatesIn(ca))?.chain;
-  if (chain) at('cert', expiryOf(chain[0], now));
-  if (authorities) at('ca', expiryOf(authorities[0], now));
-  if (chain && privateKey && !chain[0].checkPrivateKey(privateKey)) {
-    const hint = 'name the key that the certificate was made with';
-    problems.push({ at: 'key', problem: 'it is not the key of cert', hint });
-  }
+  if (chain) at('cert', expiryOf(chain[0], now, RENEW));
+  if (authorities) at('ca', expiryOf(authorities[0], now, RENEW));
+  if (chain && privateKey) at('key', pairOf(chain[0], privateKey));
   if (chain && authorities && !chain.some((one) => authorities.some((authority) => signs(authority, one)))) {
     const hint = 'name the certificate of the authority that did, or take ca out';
     problems.push({ at: 'ca', problem: 'it did not sign cert', hint });
@@ -73,24 +78,4 @@ export function readServerCertificate(
       names: namesOf(chain[0]),
     },
   };
-}
-
-function expiryOf({ validTo }: X509Certificate, now: EpochMs): object | Finding {
-  const until = Date.parse(validTo);
-  return until > now ? {} : { problem: `it expired on ${dayOf(until)}`, hint: RENEW };
-}
-
-/** What only OpenSSL knows, such as keys that are too short for it. */
-function refusalOf(identity: ServerCertificate['identity']): Finding | undefined {
-  try {
-    const { cert, key, ca } = identity;
-    createSecureContext({ cert, key, ...(ca !== undefined && { ca }) });
-    return undefined;
-  } catch (error) {
-    const words = error instanceof Error ? error.message.replace(/^error:[0-9A-F]*:/i, '') : String(error);
-    return {
-      problem: `OpenSSL does not take it (${words})`,
-      hint: 'make another one, with a P-256 or RSA 2048 key',
-    };
-  }
 }

@@ -11,7 +11,7 @@ import {
   type CertificateProblem,
 } from '../certificates/server-certificate.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
-import { loadConfig, type Config } from '../config/load.ts';
+import { loadConfig, type Config, type LoadOptions } from '../config/load.ts';
 import type { EpochMs } from '../core/time.ts';
 import { compileExpressions } from '../expression/expressions.ts';
 
@@ -47,7 +47,7 @@ export function load(file: string, { alsoDevices = [], certificate }: LoadFor = 
       },
     },
     isCertificateToCome: certificate === 'to come',
-    ...(certificate === 'checked' && { checkCertificate, checkConnectionTls: clientTlsProblems }),
+    ...(certificate === 'checked' && { checkCertificate, checkConnectionTls }),
   });
 }
 
@@ -55,6 +55,9 @@ function checkCertificate(files: CertificateFiles): readonly CertificateProblem[
   const read = readServerCertificate(files, Date.now() as EpochMs);
   return 'problems' in read ? read.problems : [];
 }
+
+const checkConnectionTls: LoadOptions['checkConnectionTls'] = (tls) =>
+  clientTlsProblems(tls, Date.now() as EpochMs);
 
 export function printProblems(problems: readonly Problem[]): void {
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);

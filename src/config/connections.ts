@@ -43,7 +43,7 @@ function readUrl(given: string): BrokerAddress | string {
     return 'must not carry a password; write username and password as keys of their own';
   const [, name = 'mqtt', host, digits, path] = brokerUrl.exec(given.trim()) ?? [];
   const scheme = name.toLowerCase();
-  if (host === undefined) return `is not the URL of a broker; ${URL_HINT}`;
+  if (host === undefined || !URL.canParse(`ws://${host}`)) return `is not the URL of a broker; ${URL_HINT}`;
   if (!isScheme(scheme)) return `${scheme} is not spoken here; ${URL_HINT}`;
   const port = digits === undefined ? DEFAULT_PORTS[scheme] : Number(digits);
   if (port < 1 || port > 65_535) return 'has no port from 1 to 65535; leave it out, or write 1883';
@@ -229,7 +229,10 @@ export function connectionsOf(
       if (file === undefined) return undefined;
       const read = contentOf(file);
       if ('content' in read) return read.content;
-      const hint = 'name a file that is there (relative to the folder of this file)';
+      const hint =
+        read.failure === 'permission denied'
+          ? 'make it readable for the user that runs mqtt2exist'
+          : 'name a file that is there (relative to the folder of this file)';
       complain({ path: [...path, ...keys], message: `the file cannot be read: ${read.failure}`, hint });
       return undefined;
     };

@@ -27,6 +27,7 @@ export class SourceSessions {
         'INSERT INTO source_filter (source, filter, qos) VALUES (?, ?, ?)',
       ),
       remove: db.prepare<[string]>('DELETE FROM source_session WHERE source = ?'),
+      keys: db.prepare<[], { source: string }>('SELECT source FROM source_session ORDER BY source'),
       removeFilters: db.prepare<[string]>('DELETE FROM source_filter WHERE source = ?'),
     };
   }
@@ -56,6 +57,11 @@ export class SourceSessions {
       this.sql.removeFilters.run(source);
       this.sql.remove.run(source);
     });
+  }
+
+  /** Of all that are kept. */
+  keys(): string[] {
+    return this.sql.keys.all().map(({ source }) => source);
   }
 
   private transact(work: () => void): void {

@@ -7,9 +7,10 @@ export interface Failure {
   readonly text: string;
   /**
    * `version`: the broker does not speak this MQTT version; `mute`: it closed without an answer, which old ones do
-   * for the same reason; `refused`: it will refuse until somebody changes something.
+   * for the same reason; `refused`: it will refuse until somebody changes something; `tls`: one side does not take the
+   * other's certificate.
    */
-  readonly kind: 'version' | 'mute' | 'refused' | 'other';
+  readonly kind: 'version' | 'mute' | 'refused' | 'tls' | 'other';
 }
 
 const REFUSED_LOGIN = 'the broker refuses user name or password';
@@ -68,6 +69,10 @@ const NETWORK: Readonly<Record<string, string>> = {
   EPROTO: 'no TLS is spoken there, or none that fits; without TLS write mqtt:// or ws://',
   ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS is spoken there; write mqtt:// or ws://, or another port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS is spoken there; write mqtt:// or ws://, or another port',
+};
+
+/** Certificates, here and there. */
+const CERTIFICATES: Readonly<Record<string, string>> = {
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'it wants a client certificate; write tls: { cert: …, key: … }',
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE:
     'it ends the TLS handshake; it may want a client certificate: tls: { cert: …, key: … }',
@@ -84,8 +89,8 @@ const NETWORK: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'its certificate is not valid yet, or the clock of this machine is wrong',
   ERR_TLS_CERT_ALTNAME_INVALID:
     'its certificate is for another host; write a name as url that stands in the certificate',
-  ERR_OSSL_PEM_NO_START_LINE: 'a file of tls: is not in PEM format',
-  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'tls: cert and key do not belong together',
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH:
+    'tls: cert and key do not belong together; name the key that the certificate was made with',
 };
 
 /** What the network, TLS or the MQTT library said. */
@@ -94,8 +99,18 @@ export function networkFailure(error: unknown): Failure {
   if (!(first instanceof Error)) return { text: String(first).slice(0, 200), kind: 'other' };
   const code = 'code' in first ? first.code : undefined;
   if (typeof code === 'number') return refusal(code);
-  const known = typeof code === 'string' ? NETWORK[code] : undefined;
-  if (known !== undefined) return { text: known, kind: 'other' };
+  if (typeof code === 'string') {
+    const known = NETWORK[code];
+    if (known !== undefined) return { text: known, kind: 'other' };
+    const ofCertificate = CERTIFICATES[code];
+    if (ofCertificate !== undefined) return { text: ofCertificate, kind: 'tls' };
+    // Its words differ between versions, and name no file.
+    if (code.startsWith('ERR_OSSL_') || code === 'ERR_MISSING_PASSPHRASE') {
+      const words = first.message.replace(/^error:[0-9A-F]*:/i, '').slice(0, 200);
+      const text = `OpenSSL does not take a file of tls: (${words}); \`mqtt2exist check\` tells which one, and why`;
+      return { text, kind: 'tls' };
+    }
+  }
   if (/connack timeout/i.test(first.message))
     return { text: 'no answer to the CONNECT in time', kind: 'other' };
   if (/keepalive timeout/i.test(first.message)) return { text: 'no answer to a ping in time', kind: 'other' };

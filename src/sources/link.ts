@@ -75,6 +75,8 @@ export class Link {
     readonly version: 4 | 5,
     private readonly will: Announcement | undefined,
     private readonly events: LinkEvents,
+    /** The broker forgets what it kept for us, and keeps nothing after this connection. */
+    private readonly isClean = false,
   ) {}
 
   /** Everything that follows is told by the events. */
@@ -128,6 +130,12 @@ export class Link {
     });
   }
 
+  /** Resolves when the broker has answered on this connection, and rejects where it is lost. */
+  answers(): Promise<void> {
+    // A PINGRESP does not tell which PINGREQ it answers; an UNSUBACK does, and there always is one [MQTT-3.10.4-5].
+    return this.unsubscribe(['mqtt2exist/nothing']);
+  }
+
   /** Retained, QoS 1; resolves when the broker has it. */
   publish({ topic, payload }: Announcement): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -158,7 +166,8 @@ export class Link {
     if (!client || isOver) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
-        client.end(true);
+        // A message that waits for its acknowledgement keeps what is behind it, the end as well, from being read.
+        client.stream.destroy();
         resolve();
       }, CLOSE_PATIENCE_MS);
       const properties = endSession && this.version === 5 ? { properties: { sessionExpiryInterval: 0 } } : {};
@@ -182,7 +191,7 @@ export class Link {
       path: options.path,
       protocolVersion: version,
       clientId: options.clientId,
-      clean: false,
+      clean: this.isClean,
       keepalive: options.keepAliveS,
       connectTimeout: CONNECT_TIMEOUT_MS,
       manualConnect: true,
@@ -200,7 +209,7 @@ export class Link {
       ...(will && { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } }),
       ...(version === 5 && {
         properties: {
-          sessionExpiryInterval: SESSION_EXPIRY_S,
+          sessionExpiryInterval: this.isClean ? 0 : SESSION_EXPIRY_S,
           maximumPacketSize: MOST_PACKET_BYTES,
         },
       }),

@@ -67,6 +67,8 @@ export interface SessionStore {
   load(key: string): SessionRecord | undefined;
   save(key: string, record: SessionRecord): void;
   remove(key: string): void;
+  /** Of all records. */
+  keys(): readonly string[];
 }
 
 /** A message of the bridge's own: availability, discovery. */

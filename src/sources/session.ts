@@ -20,6 +20,8 @@ export class Session {
     private readonly store: SessionStore,
     private readonly key: string,
     private readonly newSession: () => string,
+    /** Under what else the session may have been written down, where it is not known by its own key. */
+    private readonly predecessor: () => string | undefined,
   ) {
     const record: SessionRecord | undefined = store.load(key);
     this.id = record?.session;
@@ -33,7 +35,7 @@ export class Session {
 
   /** The broker has answered our CONNECT. Durable when it returns; throws where that fails. */
   resume(isPresent: boolean): void {
-    if (isPresent && this.id !== undefined) return;
+    if (isPresent && (this.id !== undefined || this.goesOn())) return;
     if (!isPresent) this.filters.clear();
     this.id = this.newSession();
     this.save();
@@ -63,6 +65,13 @@ export class Session {
     this.save();
   }
 
+  /** Filters that may be subscribed as well. Durable when it returns; throws where that fails. */
+  inherit(filters: readonly string[]): void {
+    const unknown = filters.filter((filter) => !this.filters.has(filter));
+    for (const filter of unknown) this.filters.set(filter, null);
+    if (unknown.length > 0) this.save();
+  }
+
   /** The connection is taken out of the configuration. */
   forget(): void {
     this.filters.clear();
@@ -71,6 +80,18 @@ export class Session {
 
   get subscribed(): readonly string[] {
     return [...this.filters.keys()];
+  }
+
+  /** What was written down under another key is ours from now on: marks of what was taken stay good. */
+  private goesOn(): boolean {
+    const key = this.predecessor();
+    const record = key === undefined ? undefined : this.store.load(key);
+    if (key === undefined || record === undefined) return false;
+    this.id = record.session;
+    for (const [filter, qos] of Object.entries(record.filters)) this.filters.set(filter, qos);
+    this.save();
+    this.store.remove(key);
+    return true;
   }
 
   /** The QoS asked for is what is remembered: a broker that grants less would be asked for ever. */

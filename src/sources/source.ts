@@ -16,10 +16,12 @@
 import { backOffMs } from '../core/delivery/pace.ts';
 import { disjointFilters } from './disjoint.ts';
 import type { Failure } from './failure.ts';
+import type { Rival, Witness } from './farewell.ts';
 import { Link, type Incoming } from './link.ts';
 import type { Announcement, SourceOptions, SourceParts, SourceStatus } from './ports.ts';
 import { Replays } from './replays.ts';
 import { Session } from './session.ts';
+import { sessionKey, urlOf } from './session-key.ts';
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -31,10 +33,16 @@ const STEADY_AFTER_MS = 30_000;
 const OUTAGE_IS_TROUBLE_AFTER_MS = 60_000;
 /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
 const MOST_IN_A_PACKET = 100;
+/** For an answer that somebody waits for. */
+const ANSWER_WITHIN_MS = 1_000;
+const WITNESS_WITHIN_MS = 10_000;
 /** The bridge's own topics are never readings, whoever sends them. */
 const OWN = 'mqtt2exist/';
 
-export class Source {
+export class Source implements Rival {
+  /** Names its session in the store: one belongs to a client id at a broker. */
+  readonly key: string;
+  private readonly url: string;
   private readonly session: Session;
   private readonly replays: Replays;
   private link: Link | undefined;
@@ -60,12 +68,15 @@ export class Source {
     private readonly parts: SourceParts,
     /** What the broker is to know of the bridge, by topic. */
     private readonly announcements: ReadonlyMap<string, string>,
+    /** Under what else its session may be in the store. */
+    predecessor: () => string | undefined,
   ) {
     this.wanted = wantedOf(filters);
     this.version = options.protocol ?? 5;
     this.since = parts.now();
-    // A session belongs to a client id at a broker.
-    this.session = new Session(parts.sessions, `${options.clientId} ${this.url}`, parts.newSession);
+    this.key = sessionKey(options);
+    this.url = urlOf(options);
+    this.session = new Session(parts.sessions, this.key, parts.newSession, predecessor);
     this.replays = new Replays((topic) => {
       parts.log('info', `${this.title} keeps the retain flag on live messages; they are told from replays`, {
         topic,
@@ -86,17 +97,38 @@ export class Source {
     await link?.close(false);
   }
 
-  /** The connection was taken out of the configuration: the broker should keep nothing for us. */
+  /**
+   * The connection was taken out of the configuration: the broker should keep nothing for us. What cannot be ended now
+   * stays in the store, for a farewell.
+   */
   async leave(): Promise<void> {
     const { link } = this;
-    if (link && this.state === 'connected' && this.session.subscribed.length > 0) {
-      await inTime(this.unsubscribe(link, this.session.subscribed)).catch(() => undefined);
+    let isLeft = false;
+    if (link && this.state === 'connected') {
+      const answer = await inTime(this.unsubscribe(link, this.session.subscribed), ANSWER_WITHIN_MS);
+      // MQTT 3.1.1 has no word for the end of a session.
+      isLeft = answer === 'holds' && link.version === 5;
     }
     this.isStopped = true;
     this.cancelPause?.();
     this.link = undefined;
     await link?.close(true);
-    this.session.forget();
+    try {
+      if (isLeft) this.session.forget();
+    } catch (error) {
+      this.parts.log('debug', `${this.title} is left, which cannot be stored: ${messageOf(error)}`);
+    }
+  }
+
+  witness(): Witness | undefined {
+    const { link } = this;
+    if (!link || this.state !== 'connected') return undefined;
+    return () => inTime(link.answers(), WITNESS_WITHIN_MS);
+  }
+
+  inherit(filters: readonly string[]): void {
+    this.session.inherit(filters);
+    if (this.link && this.state === 'connected') this.changeSubscriptions(this.link, false);
   }
 
   /** Other filters from now on. */
@@ -121,13 +153,6 @@ export class Source {
       messages,
       trouble: this.trouble(),
     };
-  }
-
-  /** Without user name and password. */
-  private get url(): string {
-    const { scheme, host, port, path } = this.options;
-    const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    return `${scheme}://${authority}${scheme.startsWith('ws') ? path : ''}`;
   }
 
   private get title(): string {
@@ -324,10 +349,19 @@ function chunks(filters: readonly string[]): string[][] {
   );
 }
 
-async function inTime(work: Promise<void>): Promise<void> {
+/** What came of a question to the broker. */
+async function inTime(answer: Promise<void>, withinMs: number): ReturnType<Witness> {
   let timer: NodeJS.Timeout | undefined;
-  await Promise.race([work, new Promise<void>((resolve) => (timer = setTimeout(resolve, 1_000)))]);
+  const silence = new Promise<'silent'>((resolve) => {
+    timer = setTimeout(() => resolve('silent'), withinMs);
+  });
+  const said = answer.then(
+    () => 'holds' as const,
+    () => 'lost' as const,
+  );
+  const first = await Promise.race([said, silence]);
   clearTimeout(timer);
+  return first;
 }
 
 function subackText(code: number): string {

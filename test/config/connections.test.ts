@@ -1,4 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { load } from '../../src/cli/configuration.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { CERTIFICATE, KEY } from '../exist/self-signed.ts';
+import { temporaryFolder } from '../support/folder.ts';
 import { configOf, linesOf } from './setup.ts';
 
 const BASE = `exist: { url: sandbox }
@@ -76,6 +83,7 @@ describe('a connection', () => {
     ['{ url: "mqtt://h:70000" }', 'has no port from 1 to 65535'],
     ['{ url: "mqtt://h/x" }', 'has a path, which only websockets have'],
     ['{ url: "a b" }', 'is not the URL of a broker'],
+    ['{ url: "ws://[:::]:9001" }', 'is not the URL of a broker'],
     ['{ url: h, qos: 0 }', 'connections[0].qos: is not known here; write one of 1, 2'],
     ['{ url: h, protocol: 3 }', 'connections[0].protocol: is not known here; write one of 4, 5'],
     ['{ url: h, keep_alive: 1s }', 'is out of range; write a duration from 5s to 1h'],
@@ -119,4 +127,118 @@ test('without the embedded broker there must be a connection', () => {
   ]);
   expect(linesOf(`${BASE}broker: false\nconnections: []\n`)).toHaveLength(1);
   expect(linesOf(`${withConnections('{ url: "mqtt://localhost" }')}broker: false\n`)).toEqual([]);
+});
+
+/** Signed by itself, in 2020; its key is nowhere. */
+const EXPIRED = `-----BEGIN CERTIFICATE-----
+MIIBHTCBxQIUR3YJ2dwbmzWUEk4A2ajiyxMjWawwCgYIKoZIzj0EAwIwEjEQMA4G
+A1UEAwwHZXhwaXJlZDAeFw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBIx
+EDAOBgNVBAMMB2V4cGlyZWQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ4WlB6
+tSrC5uKK0TvTNEoVkcUakpnG8AfkEQFszGzptMcAlst8IbUeVOR0/YNfAB7Qg864
+UVQf6urrDUkLE5SXMAoGCCqGSM49BAMCA0cAMEQCIEliNUkpStEc3BNUxrTUtHHv
+Nb+OzEq/qJrkv3cpaxOXAiAgejsF3y9XACGH9Ad4rXAdS1Z/DJLfXzSPlJ/sIWuA
+FQ==
+-----END CERTIFICATE-----
+`;
+
+describe('what the files of tls hold', () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const other = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const cipher = { cipher: 'aes-256-cbc', passphrase: 'x' } as const;
+  const encrypted = privateKey.export({ type: 'pkcs8', format: 'pem', ...cipher }).toString();
+  const damaged = (pem: string): string => pem.replace(/\n.{8}/, '\nAAAAAAAA');
+
+  /** `undefined`: no such key; `null`: no such file. */
+  interface Files {
+    readonly ca?: string | null;
+    readonly cert?: string | null;
+    readonly key?: string | null;
+  }
+
+  function problemsWith(files: Files, certificate?: 'checked'): string[] {
+    const folder = temporaryFolder();
+    const lines = Object.entries(files).map(([name, content]: [string, string | null]) => {
+      if (content === '/') mkdirSync(path.join(folder, `${name}.pem`));
+      else if (content !== null) writeFileSync(path.join(folder, `${name}.pem`), content);
+      return `      ${name}: ${name}.pem`;
+    });
+    const file = path.join(folder, 'mqtt2exist.yaml');
+    writeFileSync(file, [withConnections('url: mqtts://h').trimEnd(), '    tls:', ...lines, ''].join('\n'));
+    const loaded = load(file, certificate ? { certificate } : {});
+    return loaded.ok ? [] : loaded.problems.map((one) => formatProblem(one).replace(`${folder}/`, ''));
+  }
+
+  const PAIR = { cert: CERTIFICATE, key: KEY };
+
+  test.each<[string, Files, string]>([
+    [
+      'no such file',
+      { ca: null },
+      '7:11: connections[0].tls.ca: the file cannot be read: there is no such file; name',
+    ],
+    ['a folder', { ca: '/' }, '7:11: connections[0].tls.ca: the file cannot be read: it is a folder; name'],
+    [
+      'a text as ca',
+      { ca: 'hello' },
+      '7:11: connections[0].tls.ca: there is no certificate in it; write it as PEM',
+    ],
+    ['a key as ca', { ca: KEY }, '7:11: connections[0].tls.ca: there is a key in it and no certificate; '],
+    [
+      'a damaged ca',
+      { ca: damaged(CERTIFICATE) },
+      '7:11: connections[0].tls.ca: the certificate in it is damaged; copy',
+    ],
+    ['an expired ca', { ca: EXPIRED }, '7:11: connections[0].tls.ca: it expired on 2021-01-01; get'],
+    [
+      'a text as cert',
+      { ...PAIR, cert: 'hello' },
+      '7:13: connections[0].tls.cert: there is no certificate in it; write',
+    ],
+    [
+      'a damaged cert',
+      { ...PAIR, cert: damaged(CERTIFICATE) },
+      '7:13: connections[0].tls.cert: the certificate in it is',
+    ],
+    [
+      'an expired cert',
+      { ...PAIR, cert: EXPIRED },
+      '7:13: connections[0].tls.cert: it expired on 2021-01-01; get',
+    ],
+    [
+      'cert and key swapped',
+      { cert: KEY, key: CERTIFICATE },
+      '7:13: connections[0].tls.cert: there is a key in it and no',
+    ],
+    [
+      'junk as key',
+      { ...PAIR, key: 'junk' },
+      '8:12: connections[0].tls.key: there is no key in it; write it as PEM',
+    ],
+    [
+      'a damaged key',
+      { ...PAIR, key: damaged(KEY) },
+      '8:12: connections[0].tls.key: the key in it is damaged; copy',
+    ],
+    [
+      'an encrypted key',
+      { ...PAIR, key: encrypted },
+      '8:12: connections[0].tls.key: it is encrypted, and nobody is there',
+    ],
+    [
+      'the key of another',
+      { ...PAIR, key: other },
+      '8:12: connections[0].tls.key: it is not the key of cert; name the',
+    ],
+  ])('is told with its place: %s', (_, files, complaint) => {
+    expect(problemsWith(files, 'checked').join('\n')).toContain(`mqtt2exist.yaml:${complaint}`);
+  });
+
+  test('is taken where it is of use, old authorities beside a present one too', () => {
+    expect(problemsWith({ ca: EXPIRED + CERTIFICATE, ...PAIR }, 'checked')).toEqual([]);
+  });
+
+  test('is looked into only where it is used', () => {
+    expect(problemsWith({ ...PAIR, key: other })).toEqual([]);
+    expect(problemsWith({ ...PAIR, key: null })).toHaveLength(1);
+  });
 });

@@ -1,10 +1,14 @@
 /** The built daemon with a Mosquitto as its only source. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
-import { connectAsync } from 'mqtt';
+import { connect, connectAsync, type IConnackPacket } from 'mqtt';
 import { request } from 'undici';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { CERTIFICATE, KEY } from '../exist/self-signed.ts';
 import { COMMAND, Daemon, eventually, writeConfig, type DaemonOptions } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Mosquitto, NO_MOSQUITTO } from '../support/mosquitto.ts';
@@ -37,8 +41,8 @@ async function setup() {
     listen: false,
     yaml: `connections: [{ name: home, url: "${url}" }]\n${MAPPINGS}`,
   };
-  const start = async (): Promise<Daemon> => {
-    const daemon = await Daemon.start(options);
+  const start = async (changed: Partial<DaemonOptions> = {}): Promise<Daemon> => {
+    const daemon = await Daemon.start({ ...options, ...changed });
     daemons.push(daemon);
     return daemon;
   };
@@ -163,6 +167,116 @@ describe.skipIf(NO_MOSQUITTO !== undefined)('with Mosquitto as the only broker',
       () => daemon.status(),
       ({ connections }) => connections.length === 0,
     );
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  test('a connection that is taken out while the daemon is down keeps no session there', async () => {
+    const { mosquitto, client, start, url } = await setup();
+    const first = await start();
+    await mosquitto.line(/home\/button \(QoS 2\)/);
+    const [clientId = ''] = /mqtt2exist-[0-9a-f]+/.exec(await mosquitto.line(/as mqtt2exist-/)) ?? [];
+    await first.stop();
+    await client.publishAsync('home/button', 'press', { qos: 1 });
+    const without = { listen: 'mqtt://127.0.0.1:0', yaml: MAPPINGS };
+    const second = await start(without);
+    await second.line(({ msg }) => String(msg).includes('keeps no session for us'));
+    expect(await second.stop()).toBe(0);
+    const again = connect(url, { clientId, clean: false, reconnectPeriod: 0 });
+    const connack = await new Promise<IConnackPacket>((resolve) => again.once('connect', resolve));
+    await again.endAsync();
+    expect(connack.sessionPresent).toBe(false);
+    const third = await start(without);
+    await third.stop();
+    expect(third.lines.join('\n')).not.toContain(url);
+  });
+
+  test('another URL of the same broker while the daemon is down loses no press and leaves no filter', async () => {
+    const { mosquitto, client, start, value } = await setup();
+    const first = await start();
+    await mosquitto.line(/home\/\+\/door \(QoS 2\)/);
+    await first.stop();
+    for (let n = 0; n < 5; n += 1) await client.publishAsync('home/button', 'press', { qos: 2 });
+    const websocket = `ws://127.0.0.1:${mosquitto.websocketPort}/`;
+    const yaml = `connections: [{ name: home, url: "${websocket}" }]\n${MAPPINGS.replace(/.*door.*\n/, '')}`;
+    await start({ yaml });
+    await mosquitto.line(/Received UNSUBSCRIBE/);
+    await eventually(
+      () => Promise.resolve(value('presses')),
+      (stands) => stands === 5,
+    );
+  });
+});
+
+/** A Mosquitto that speaks TLS only, and wants to see our certificate. */
+async function secured() {
+  const folder = temporaryFolder();
+  const at = (name: string): string => path.join(folder, name);
+  writeFileSync(at('cert.pem'), CERTIFICATE);
+  writeFileSync(at('key.pem'), KEY);
+  const files = [`certfile ${at('cert.pem')}`, `keyfile ${at('key.pem')}`, `cafile ${at('cert.pem')}`];
+  const mosquitto = await Mosquitto.start(folder, [], [...files, 'require_certificate true']);
+  const sandbox = new Sandbox({ timezone: 'UTC' });
+  const { url: existUrl } = await sandbox.start();
+  const url = `mqtts://127.0.0.1:${mosquitto.port}`;
+  const tls = 'tls: { ca: ca.pem, cert: ours.pem, key: ours.key }';
+  const options: DaemonOptions = {
+    folder: temporaryFolder(),
+    existUrl,
+    listen: false,
+    yaml: `connections: [{ name: home, url: "${url}", ${tls} }]\n${MAPPINGS}`,
+  };
+  const put = (name: 'ca.pem' | 'ours.pem' | 'ours.key', content: string): void => {
+    writeFileSync(path.join(options.folder, name), content);
+  };
+  put('ca.pem', CERTIFICATE);
+  put('ours.pem', CERTIFICATE);
+  put('ours.key', KEY);
+  let daemon: Daemon | undefined;
+  onTestFinished(async () => {
+    await daemon?.kill();
+    await sandbox.stop();
+    await mosquitto.kill();
+  });
+  const start = async (): Promise<Daemon> => (daemon = await Daemon.start(options));
+  /** A command, on the configuration that the daemon has. */
+  const ran = (command: 'check' | 'run') => {
+    const config = path.join(options.folder, 'mqtt2exist.yaml');
+    const { status, stderr } = spawnSync(process.execPath, [COMMAND, command, '-c', config]);
+    return { code: status, stderr: stderr.toString() };
+  };
+  return { mosquitto, put, start, ran };
+}
+
+describe.skipIf(NO_MOSQUITTO !== undefined)('with a Mosquitto that speaks TLS', () => {
+  test('a file of tls that goes bad does not end the daemon, and is told by check, run and SIGHUP', async () => {
+    const { mosquitto, put, start, ran } = await secured();
+    const daemon = await start();
+    const state = (fits: string) =>
+      eventually(
+        () => daemon.status(),
+        ({ connections }) => connections[0]?.state === fits,
+      );
+    await state('connected');
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    put('ours.key', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    daemon.signal('SIGHUP');
+    await daemon.line(({ msg }) => String(msg).includes('the configuration stays as it was'));
+    const complaint =
+      /mqtt2exist\.yaml:7:\d+: connections\[0\]\.tls\.key: it is not the key of cert; name the key/;
+    expect(daemon.lines.join('\n')).toMatch(complaint);
+    // What was read before still serves.
+    await mosquitto.kill();
+    await state('down');
+    await mosquitto.restart();
+    await state('connected');
+    for (const command of ['check', 'run'] as const) {
+      expect(ran(command)).toMatchObject({ code: 78, stderr: expect.stringMatching(complaint) });
+    }
+    put('ours.key', KEY);
+    expect(ran('check')).toEqual({ code: 0, stderr: '' });
+    daemon.signal('SIGHUP');
+    await daemon.line(({ msg }) => String(msg).includes('read again'));
+    await state('connected');
     expect(await daemon.stop()).toBe(0);
   });
 });

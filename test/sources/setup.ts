@@ -13,6 +13,7 @@ import type {
   Taken,
 } from '../../src/sources/ports.ts';
 import { Source } from '../../src/sources/source.ts';
+import { Sources } from '../../src/sources/sources.ts';
 
 interface Take {
   readonly publish: Publish;
@@ -67,6 +68,10 @@ export class MemoryStore implements SessionStore {
     this.records.delete(key);
   }
 
+  keys(): string[] {
+    return [...this.records.keys()];
+  }
+
   get filters(): string[] {
     return [...this.records.values()].flatMap(({ filters }) => Object.keys(filters));
   }
@@ -100,7 +105,27 @@ export function startSource(
   const store = parts.store ?? new MemoryStore();
   const inlet = parts.inlet ?? new TestInlet();
   const announcements = new Map<string, string>();
-  const full: SourceOptions = {
+  const log: SourceParts['log'] = (level, message) => {
+    logged.push({ level, message });
+    events.emit('log');
+  };
+  const source = new Source(
+    optionsOf(options),
+    filters,
+    partsOf(inlet, store, log, parts.will),
+    announcements,
+    () => undefined,
+  );
+  onTestFinished(() => source.stop());
+  source.start();
+  const reaches = async (state: string): Promise<void> => {
+    while (source.status().state !== state) await once(events, 'log');
+  };
+  return { source, inlet, store, logged, events, announcements, reaches };
+}
+
+export function optionsOf(options: Partial<SourceOptions> & { readonly port: number }): SourceOptions {
+  return {
     name: 'test',
     scheme: 'mqtt',
     host: '127.0.0.1',
@@ -114,36 +139,55 @@ export function startSource(
     keepAliveS: 30,
     ...options,
   };
-  const source = new Source(
-    full,
-    filters,
-    {
-      inlet,
-      sessions: store,
-      log: (level, message) => {
-        logged.push({ level, message });
-        events.emit('log');
-      },
-      now: () => Date.now(),
-      monotonicMs: () => performance.now(),
-      random: () => 0,
-      after: (delayMs, task) => {
-        const timer = setTimeout(task, delayMs / 1_000);
-        return () => {
-          clearTimeout(timer);
-        };
-      },
-      newSession: () => `s${(sessions += 1)}`,
-      will: parts.will,
+}
+
+function partsOf(
+  inlet: Inlet,
+  store: SessionStore,
+  log: SourceParts['log'],
+  will: SourceParts['will'],
+): SourceParts {
+  return {
+    inlet,
+    sessions: store,
+    log,
+    now: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    random: () => 0,
+    after: (delayMs, task) => {
+      const timer = setTimeout(task, delayMs / 1_000);
+      return () => {
+        clearTimeout(timer);
+      };
     },
-    announcements,
-  );
-  onTestFinished(() => source.stop());
-  source.start();
-  const reaches = async (state: string): Promise<void> => {
-    while (source.status().state !== state) await once(events, 'log');
+    newSession: () => `s${(sessions += 1)}`,
+    will,
   };
-  return { source, inlet, store, logged, events, announcements, reaches };
+}
+
+/** All sources of a bridge, with what an earlier run has left in `store`; not yet started. */
+export function sourcesOn(store = new MemoryStore()) {
+  const inlet = new TestInlet();
+  const logged: { level: string; message: string }[] = [];
+  const log: SourceParts['log'] = (level, message) => logged.push({ level, message });
+  const sources = new Sources(partsOf(inlet, store, log, undefined));
+  onTestFinished(() => sources.stop());
+  /** Resolves when all of them are connected, and have what they want. */
+  const settled = () =>
+    until(
+      () =>
+        sources.status().every(({ state }) => state === 'connected') &&
+        [...store.records.values()].every(({ filters }) =>
+          Object.values(filters).every((qos) => qos !== null),
+        ) &&
+        store.filters.length > 0,
+    );
+  return { sources, inlet, store, logged, settled };
+}
+
+/** For what happens between here and a socket, which no event tells of. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** One connection, as the broker sees it. */
