@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
+import { boundReadAhead, farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
 import type { PublishPacket } from 'aedes';
 import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
@@ -213,6 +213,7 @@ export class Connections {
     const { limits, onRefused } = this.parts;
     // aedes listens too, once it has the socket; before and after that an error must not be unheard.
     socket.on('error', () => undefined);
+    boundReadAhead(socket);
     const address = socket.remoteAddress?.replace(/^::ffff:/, '');
     if (address === undefined) {
       // Gone already.

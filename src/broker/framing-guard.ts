@@ -159,6 +159,10 @@ export function farewell(problem: FramingProblem): Uint8Array | undefined {
  * many bytes of the chunk that is there they are. The rest goes back into the stream. Once `inspect` has said no,
  * nothing is read any more.
  *
+ * A chunk is parsed by who reads it before anything else happens. Where a packet of it is done with at once the broker
+ * reads again in the middle of that, and its parser would take that packet for the next one's: it gets nothing then, and
+ * is told a moment later that there is more.
+ *
  * The broker pulls with `read()`, so that is where to stand: a stream piped in between would cost every packet a
  * second passage through Node's stream machinery (a tenth of the throughput), and the broker would lose the socket's
  * own back-pressure.
@@ -170,8 +174,23 @@ export function guardReads(
 ): void {
   const read = stream.read.bind(stream);
   let isOver = false;
+  let isParsing = false;
+  let isAskedFor = false;
+  const parses = (): void => {
+    isParsing = true;
+    queueMicrotask(() => {
+      isParsing = false;
+      if (!isAskedFor) return;
+      isAskedFor = false;
+      stream.emit('readable');
+    });
+  };
   boundReadAhead(stream);
   stream.read = (size?: number): unknown => {
+    if (isParsing && size !== 0) {
+      isAskedFor = true;
+      return null;
+    }
     const most = isOver ? 0 : allowance();
     if (most <= 0) return null;
     // Node's own way to have the buffer filled.
@@ -182,6 +201,7 @@ export function guardReads(
     const passage = inspect(chunk, most);
     isOver = passage === undefined;
     if (passage === undefined) return null;
+    parses();
     const { bytes, complete } = passage;
     // A broker that got no whole packet waits to be told of more, and the stream has told of it already.
     if (complete === 0 && stream.readableLength > 0) setImmediate(() => stream.emit('readable'));
@@ -196,7 +216,7 @@ export function guardReads(
  * A client that must wait keeps what it says in the network: Node sets both directions of an accepted socket alike, and
  * what waits for a subscriber may be far more than what is read ahead.
  */
-function boundReadAhead(stream: Readable): void {
+export function boundReadAhead(stream: Readable): void {
   const { _readableState: state } = stream as { _readableState?: { highWaterMark?: unknown } };
   if (typeof state?.highWaterMark !== 'number') throw new Error('this Node keeps its streams otherwise');
   state.highWaterMark = READ_BYTES;

@@ -110,10 +110,26 @@ test('acknowledgements come in the order of the publishes', async () => {
   const device = await RawClient.connected(port, 'door');
   const ids = Array.from({ length: 50 }, (_, index) => index + 1);
   device.send(...ids.map((messageId) => publishPacket('a', String(messageId), { qos: 1, messageId })));
-  await inlet.taken(50);
+  await inlet.taken(1);
   inlet.letGo();
   for (const id of ids) expect((await device.next('puback')).messageId).toBe(id);
 });
+
+test.each([0, 1] as const)(
+  'packets that came in one piece and are done at once are each taken once, QoS %i',
+  async (qos) => {
+    const { inlet, port } = await setup();
+    // What is more than a newcomer may say at once is put back, and read again.
+    const device = await RawClient.connected(port, 'door');
+    const payloads = Array.from({ length: 200 }, (_, index) => 'x'.repeat(index % 7) + String(index));
+    device.send(
+      ...payloads.map((payload, index) => publishPacket('a', payload, { qos, messageId: index + 1 })),
+    );
+    device.socket.end();
+    await device.closed;
+    expect(inlet.payloads).toEqual(payloads);
+  },
+);
 
 test('a publish whose connection broke before it was stored is still the inlet’s', async () => {
   const { broker, inlet, port } = await setup();

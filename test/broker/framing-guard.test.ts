@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { generate } from 'mqtt-packet';
@@ -50,7 +51,7 @@ test.each([
   );
 });
 
-test('once a chunk was refused, nothing is read any more', () => {
+test('once a chunk was refused, nothing is read any more', async () => {
   const stream = new PassThrough();
   const seen: string[] = [];
   guardReads(
@@ -61,12 +62,28 @@ test('once a chunk was refused, nothing is read any more', () => {
       return seen.length < 2 ? { bytes: chunk.length, complete: 1 } : undefined;
     },
   );
-  const read = (text: string): unknown => {
+  const read = async (text: string): Promise<unknown> => {
     stream.write(text);
+    // Until who read the last one is done with it.
+    await Promise.resolve();
     return stream.read();
   };
-  expect([read('a'), read('b'), read('c')]).toEqual([Buffer.from('a'), null, null]);
+  expect([await read('a'), await read('b'), await read('c')]).toEqual([Buffer.from('a'), null, null]);
   expect(seen).toEqual(['a', 'b']);
+});
+
+test('who reads again in the middle of a chunk gets nothing, and is told when it can', async () => {
+  const stream = new PassThrough();
+  guardReads(
+    stream,
+    () => 1,
+    () => ({ bytes: 1, complete: 1 }),
+  );
+  stream.write('ab');
+  const first: unknown = stream.read();
+  const inTheMiddle: unknown = stream.read();
+  await once(stream, 'readable');
+  expect([first, inTheMiddle, stream.read()]).toEqual([Buffer.from('a'), null, Buffer.from('b')]);
 });
 
 test('a header that announces 256 MB closes the connection at once', async () => {
