@@ -6,6 +6,8 @@ export interface BrokerLimits {
   /** Connections at a time, over all listeners. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
+  /** New ones of one address; five seconds' worth of them at once. Those on top wait. */
+  readonly connectionsPerSecond: number;
   /** From accepting a connection to its CONNACK, however slowly the bytes come. */
   readonly connectTimeoutMs: number;
   /** Longest keep-alive; it holds for clients that ask for none, too. */
@@ -58,6 +60,8 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   connections: 1_000,
   // Behind a container's proxy all devices share one address.
   connectionsPerAddress: 500,
+  // A hundred come back at once after a power cut.
+  connectionsPerSecond: 20,
   connectTimeoutMs: 10_000,
   keepAliveMs: 4 * 3_600_000,
   // zigbee2mqtt describes all its devices in one message: hundreds of kilobytes.

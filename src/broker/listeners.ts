@@ -1,11 +1,12 @@
 /**
  * Where clients come in: over TCP, with or without TLS and websockets on top.
  *
- * What comes in is admitted (it has a place, and a timer until its CONNACK) → [TLS handshake] → [HTTP upgrade] → carried:
- * its stream is handed over. States of the listeners: closed → open → closing (nobody comes in) → closed.
+ * What comes in is admitted (it has a place, and a timer until its CONNACK) → let in → [TLS handshake] → [HTTP upgrade]
+ * → carried: its stream is handed over. States of the listeners: closed → open → closing (nobody comes in) → closed.
  */
 import { createServer, type Server } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Arrivals } from './arrivals.ts';
 import type { Connection, Connections, Refusal } from './connections.ts';
 import type { Entrance, EntranceParts } from './entrance.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -13,6 +14,7 @@ import { closeServer, listen, type Listener, type Listening } from './listen.ts'
 import type { Log } from './options.ts';
 import { tlsEntrance, type TlsIdentity } from './tls.ts';
 import { websocketEntrance } from './websocket.ts';
+import { afterwards } from './write-behind.ts';
 
 /** TCP keepalive: finds dead peers of clients that asked for no MQTT keepalive. */
 const TCP_KEEPALIVE_MS = 60_000;
@@ -34,9 +36,12 @@ export class Listeners {
   private servers: Server[] = [];
   private entrances: Entrance[] = [];
   private identity: TlsIdentity | undefined;
+  private readonly arrivals: Arrivals;
 
   constructor(private readonly parts: ListenersParts) {
     this.identity = parts.identity;
+    const { connectionsPerSecond: perSecond } = parts.limits;
+    this.arrivals = new Arrivals({ perSecond, now: () => performance.now(), after: afterwards });
   }
 
   /** Tells where. Rejects with a `ListenError`; then none is open. */
@@ -57,6 +62,7 @@ export class Listeners {
     const { servers } = this;
     this.servers = [];
     this.entrances = [];
+    this.arrivals.stop();
     await Promise.all(servers.map(closeServer));
   }
 
@@ -82,7 +88,10 @@ export class Listeners {
       },
       (socket) => {
         const connection = this.parts.connections.admit(socket);
-        if (connection) entrance.take(connection);
+        if (!connection) return;
+        this.arrivals.come(connection.address, () => {
+          if (!socket.destroyed) entrance.take(connection);
+        });
       },
     );
     // `admit` counts over all listeners; this one spares the work where a single one is flooded.

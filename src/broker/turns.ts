@@ -9,17 +9,20 @@
  * Aside from that: slowed (its client is above its rate; a timer runs), and after a long time of that cut off.
  *
  * A round is a handful of packets of whoever is queued, the fewer the more work each makes. The next one begins when all
- * of them are stored and forwarded and as much time again has passed: busy clients get at most half of the broker's time,
- * and a quiet one waits for one round at most. Where nobody is quiet there are no rounds: nobody is there to be spared.
+ * of them are stored and forwarded and three times as much time has passed: busy clients get at most a quarter of the
+ * broker's time, and a quiet one waits for one round at most. Where nobody is quiet there are no rounds: nobody is there to be spared.
  */
+import { Bucket } from './bucket.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
 
 /** Packets at once from a quiet client; a gateway tells the state of all its devices when it starts. */
 const MOST_CREDIT = 50;
+/** Who has just come has so much of it: a device that wakes, tells its reading and sleeps again. */
+const FIRST_CREDIT = 4;
 /** Copies for sessions that are as much work as a packet. */
 const COPIES_PER_PACKET = 5;
-/** What a device may say all day without being busy. */
+/** What a device may say all day without being busy; and all that come under one name, first of all. */
 const CREDIT_PER_SECOND = 20;
 /** A busy client that has said nothing for so long is quiet again. */
 const RECOVERY_MS = (1_000 * MOST_CREDIT) / 2 / CREDIT_PER_SECOND;
@@ -28,6 +31,8 @@ const LOOK_EVERY_MS = 100;
 const ROUND_PACKETS = 64;
 /** Work of a round. One that took more, because each packet goes to hundreds of subscribers, makes the next ones smaller. */
 const ROUND_MS = 8;
+/** After a round busy clients wait for so many times its length. */
+const REST_SHARE = 3;
 /** What was acknowledged is with its subscribers so many turns of the event loop later. */
 const FORWARDING_TURNS = 4;
 /** With fewer of one client, its packets are hardly worth the visit. */
@@ -117,6 +122,8 @@ export class Turns {
   /** Connections whose client is welcome. */
   private readonly places = new Map<Speaker, Place>();
   private readonly remembered = new Map<string, Pace>();
+  /** What is left of the first credit, for all that come under one name. */
+  private readonly firstCredits = new Map<string, Bucket>();
   private readonly queue = new Set<Place>();
   private readonly round = new Set<Place>();
   private roundBeganAt = 0;
@@ -141,6 +148,7 @@ export class Turns {
     const known = this.remembered.get(rememberedAs);
     this.remembered.delete(rememberedAs);
     const pace = known ?? new Pace(now(), limits.messagesPerSecond * BURST_SECONDS);
+    pace.credit = this.firstCredit(rememberedAs, Math.min(FIRST_CREDIT, pace.credit));
     const place: Place = {
       speaker,
       pace,
@@ -219,6 +227,16 @@ export class Turns {
     for (const { cancel } of this.places.values()) cancel?.();
   }
 
+  /** Coming again and again, or with many, gains nothing. */
+  private firstCredit(name: string, wanted: number): number {
+    const now = this.parts.now();
+    const bucket = this.firstCredits.get(name) ?? new Bucket(MOST_CREDIT, CREDIT_PER_SECOND, now);
+    this.firstCredits.delete(name);
+    makeRoom(this.firstCredits);
+    this.firstCredits.set(name, bucket);
+    return bucket.take(Math.floor(wanted), now);
+  }
+
   private ask(place: Place): number {
     // It is asked for again in the round after the running one.
     this.queue.add(place);
@@ -288,7 +306,7 @@ export class Turns {
       for (const place of this.granted.splice(0)) this.endTurn(place);
       this.isRoundRunning = false;
       if (this.isAnybodyQuiet()) {
-        this.cancelRest = this.parts.after(Math.max(1, tookMs), () => {
+        this.cancelRest = this.parts.after(Math.max(1, REST_SHARE * tookMs), () => {
           this.cancelRest = undefined;
           if (this.queue.size > 0) this.beginSoon();
         });
@@ -331,12 +349,15 @@ export class Turns {
   private remember({ rememberedAs, pace }: Place): void {
     pace.refill(this.parts.now(), this.parts.limits.messagesPerSecond);
     if (pace.isFresh) return;
-    if (this.remembered.size >= MOST_REMEMBERED) {
-      const [oldest] = this.remembered.keys();
-      if (oldest !== undefined) this.remembered.delete(oldest);
-    }
+    makeRoom(this.remembered);
     this.remembered.set(rememberedAs, pace);
   }
+}
+
+function makeRoom(remembered: Map<string, unknown>): void {
+  if (remembered.size < MOST_REMEMBERED) return;
+  const [oldest] = remembered.keys();
+  if (oldest !== undefined) remembered.delete(oldest);
 }
 
 function turnsLater(turns: number, task: () => void): void {

@@ -13,6 +13,11 @@ export const limits = section({
   connections_per_address: wholeNumber(1, 100_000)
     .default(500)
     .describe('Clients connected at a time from one address. Behind a proxy all devices share one.'),
+  connections_per_second: wholeNumber(1, 100_000)
+    .default(20)
+    .describe(
+      'New connections of one address; five seconds’ worth of them at once. Those on top wait, within their `connect_timeout`.',
+    ),
   connect_timeout: duration('100ms', '10m')
     .prefault('10s')
     .describe('From opening a connection to being let in, however slowly the bytes of its CONNECT come.'),
@@ -71,6 +76,7 @@ export const limits = section({
 }).transform((given) => ({
   connections: given.connections,
   connectionsPerAddress: given.connections_per_address,
+  connectionsPerSecond: given.connections_per_second,
   connectTimeoutMs: given.connect_timeout,
   keepAliveMs: given.keep_alive,
   packetSize: given.packet_size,

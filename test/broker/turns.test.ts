@@ -70,10 +70,10 @@ class House {
     });
   }
 
-  join(clientId: string, waiting = 0): Chatter {
+  join(clientId: string, waiting = 0, rememberedAs = clientId): Chatter {
     const speaker = new Chatter(this, waiting);
     this.speakers.push(speaker);
-    this.turns.join(speaker, clientId);
+    this.turns.join(speaker, clientId, rememberedAs);
     return speaker;
   }
 
@@ -242,9 +242,33 @@ test('coming back does not renew the credit', () => {
   expect(house.slowed).toEqual(['storm']);
 });
 
+test('who has just come is read from at once as far as a reading or two, and waits its turn with more', () => {
+  const house = new House();
+  house.join('sensor');
+  const newcomer = house.join('gateway', 50);
+  newcomer.resume();
+  expect(newcomer.read).toBe(4);
+});
+
+test('those who come under one name share what newcomers may say at once', () => {
+  const house = new House();
+  house.join('sensor');
+  const come = (name: string): number => {
+    const newcomer = house.join('', 50, name);
+    newcomer.resume();
+    return newcomer.read;
+  };
+  const mad = Array.from({ length: 100 }, () => come('as mad'));
+  expect(mad.reduce((sum, read) => sum + read, 0)).toBe(50);
+  expect(come('as door')).toBe(4);
+  house.now += 1_000;
+  expect(come('as mad')).toBe(4);
+});
+
 test('when half of what may wait is waiting, each client gets one more publish in, and no more', () => {
   const house = new House({ pendingReadings: 200 });
   const first = house.join('a', 1_000);
+  house.now += 10_000;
   first.resume();
   expect(first.pending).toBe(50);
   first.store();

@@ -49,6 +49,8 @@ export const mqtt: Kind = {
       existUrl: url,
       yaml: YAML,
       flush: 'every: 1s, linger: 100ms',
+      // All that attack come from one address.
+      broker: ', limits: { connections_per_second: 100000 }',
     });
     const port = Number(new URL(daemon.brokerUrl).port);
     let honest = 0;
