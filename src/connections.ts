@@ -8,7 +8,7 @@ import type { Config } from './config/load.ts';
 import { compileMappings } from './config/mappings.ts';
 import type { Status } from './core/status.ts';
 import type { EpochMs } from './core/time.ts';
-import type { Inlet, Log, SessionStore, SourceOptions } from './sources/ports.ts';
+import type { Inlet, Log, Observer, SessionStore, SourceOptions } from './sources/ports.ts';
 import type { Sources } from './sources/sources.ts';
 
 export interface ConnectionsParts {
@@ -47,6 +47,14 @@ export class Connections {
   publish(topic: string, payload: string): void {
     this.announced.set(topic, payload);
     this.sources?.publish({ topic, payload });
+  }
+
+  /**
+   * Shows what comes on the topics of `filter` there and is no reading, until the function given back is called. It is a
+   * connection of its own to each broker: neither the session nor what is acknowledged there knows of it.
+   */
+  look(filter: string, observer: Observer): () => void {
+    return this.sources?.look(filter, observer) ?? (() => undefined);
   }
 
   status(): Status['connections'] {

@@ -7,7 +7,8 @@
 import type { CallRecord } from './core/delivery/draft.ts';
 import { isWrite } from './core/delivery/request.ts';
 import type { Account } from './core/delivery/state.ts';
-import { HOUR_MS, type EpochMs } from './core/time.ts';
+import { Seldom } from './core/seldom.ts';
+import { HOUR_MS } from './core/time.ts';
 import { formatUnits } from './core/units.ts';
 
 export type Log = (
@@ -18,18 +19,17 @@ export type Log = (
 
 type ExistState = 'starting' | 'ok' | 'paused' | 'held';
 
-const MOST_WARNED_TOPICS = 1_000;
-
 export class Narrator {
-  /** When a refused reading of a topic was last warned of. */
-  private readonly warnedAt = new Map<string, EpochMs>();
+  private readonly warnings: Seldom;
   private existState: ExistState = 'starting';
   private storing = true;
 
   constructor(
     private readonly log: Log,
-    private readonly now: () => EpochMs,
-  ) {}
+    monotonicMs: () => number,
+  ) {
+    this.warnings = new Seldom(HOUR_MS, monotonicMs);
+  }
 
   /** Whether readings are being stored, as far as was told. */
   get isStoring(): boolean {
@@ -38,13 +38,11 @@ export class Narrator {
 
   /** A warning an hour for each topic: a broken sensor must not fill the log. */
   refused(topic: string, reason: string, payload: string): void {
-    const now = this.now();
-    const lastAt = this.warnedAt.get(topic);
-    const isNew = lastAt === undefined || now - lastAt > HOUR_MS || now < lastAt;
-    this.log(isNew ? 'warn' : 'debug', 'a reading was refused', { topic, reason, payload });
-    if (!isNew) return;
-    if (this.warnedAt.size >= MOST_WARNED_TOPICS) this.warnedAt.clear();
-    this.warnedAt.set(topic, now);
+    this.log(this.warnings.isDue(topic) ? 'warn' : 'debug', 'a reading was refused', {
+      topic,
+      reason,
+      payload,
+    });
   }
 
   unstored(error: unknown): void {

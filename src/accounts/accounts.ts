@@ -5,9 +5,10 @@
  * States: stopped → running (the file is watched) → stopped.
  */
 import { statSync } from 'node:fs';
-import { HOUR_MS, SECOND_MS } from '../core/time.ts';
 import type { DeviceStatus, DevicesStatus } from '../core/device-status.ts';
-import { Activity } from './activity.ts';
+import { Seldom } from '../core/seldom.ts';
+import { HOUR_MS, MINUTE_MS } from '../core/time.ts';
+import { Activity, deviceStatus } from './activity.ts';
 import {
   Authenticator,
   type Account,
@@ -43,9 +44,8 @@ export interface AccountSettings {
 }
 
 const LOOK_MS = 1_000;
-const SAVE_MS = HOUR_MS;
-/** Warnings that are remembered as given; past it they may be given again. */
-const MOST_WARNED = 1_000;
+/** A page or two each time, where anything was seen: a card does not feel it. */
+const SAVE_MS = 5 * MINUTE_MS;
 
 export class Accounts {
   private readonly file: DeviceFile;
@@ -58,7 +58,7 @@ export class Accounts {
   /** What the file looked like when it was last read; `undefined`: not read yet. */
   private stamp: string | undefined;
   private mtimeMs: number | null = null;
-  private readonly warnedAt = new Map<string, number>();
+  private readonly warnings: Seldom;
   private cancels: (() => void)[] = [];
 
   constructor(
@@ -68,6 +68,7 @@ export class Accounts {
     this.file = new DeviceFile(parts.deviceFile);
     this.activity = new Activity(parts.activityFile, () => parts.clock.now());
     this.authenticator = new Authenticator(parts.clock);
+    this.warnings = new Seldom(HOUR_MS, () => parts.clock.monotonicMs());
   }
 
   start(): void {
@@ -163,19 +164,8 @@ export class Accounts {
     };
   }
 
-  private statusOf({ name, silentAfterMs }: ListedAccount, source: DeviceStatus['source']): DeviceStatus {
-    const seen = this.activity.of(name);
-    return {
-      name,
-      source,
-      connections: seen.connections,
-      last_seen: seen.lastSeenAtMs === null ? null : new Date(seen.lastSeenAtMs).toISOString(),
-      address: seen.address,
-      messages: seen.messages,
-      refused_readings: seen.refusedReadings,
-      denied: seen.denied,
-      silent_after_s: silentAfterMs === undefined ? null : silentAfterMs / SECOND_MS,
-    };
+  private statusOf(account: ListedAccount, source: DeviceStatus['source']): DeviceStatus {
+    return deviceStatus(account, source, this.activity.of(account.name));
   }
 
   /** Reads the file where it has changed. One that cannot be used changes nothing. */
@@ -226,13 +216,7 @@ export class Accounts {
 
   /** Once an hour each: a device that is turned away comes back every few seconds. */
   private warn(key: string, message: string, fields: Readonly<Record<string, unknown>>): void {
-    const nowMs = this.parts.clock.monotonicMs();
-    const lastMs = this.warnedAt.get(key);
-    const isNew = lastMs === undefined || nowMs - lastMs > HOUR_MS;
-    this.parts.log(isNew ? 'warn' : 'debug', message, fields);
-    if (!isNew) return;
-    if (this.warnedAt.size >= MOST_WARNED) this.warnedAt.clear();
-    this.warnedAt.set(key, nowMs);
+    this.parts.log(this.warnings.isDue(key) ? 'warn' : 'debug', message, fields);
   }
 
   private every(delayMs: number, task: () => void): void {

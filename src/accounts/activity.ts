@@ -2,10 +2,14 @@
  * What was seen of each account: when, from where, how much. Kept in memory, and now and then in a file, so that a
  * restart does not forget which device has been silent for a week.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import * as z from 'zod';
+import type { DeviceStatus } from '../core/device-status.ts';
+import { SECOND_MS } from '../core/time.ts';
+import type { ListedAccount } from './listed-account.ts';
 
-interface Seen {
+export interface Seen {
   connections: number;
   lastSeenAtMs: number | null;
   address: string | null;
@@ -28,6 +32,11 @@ const fileSchema = z.object({
   ),
 });
 
+/** Where the daemon keeps it. */
+export function activityFileOf(dataDir: string): string {
+  return path.join(dataDir, 'devices-seen.json');
+}
+
 /** More than there can be accounts: those that are gone are dropped when the file is written. */
 const MOST_ACCOUNTS = 4_000;
 
@@ -40,16 +49,22 @@ export class Activity {
     private readonly nowMs: () => number,
   ) {}
 
-  /** A file that is not there or not sound begins anew: it holds nothing that is needed. */
-  load(): void {
+  /**
+   * A file that is not there or not sound begins anew: it holds nothing that is needed.
+   * @returns when it was written, in ms since the epoch; `undefined` where there is nothing to go by
+   */
+  load(): number | undefined {
     let content: unknown;
+    let writtenAtMs: number;
     try {
       content = JSON.parse(readFileSync(this.file, 'utf8'));
+      writtenAtMs = statSync(this.file).mtimeMs;
     } catch {
-      return;
+      return undefined;
     }
     const parsed = fileSchema.safeParse(content);
-    for (const account of parsed.success ? parsed.data.accounts.slice(0, MOST_ACCOUNTS) : []) {
+    if (!parsed.success) return undefined;
+    for (const account of parsed.data.accounts.slice(0, MOST_ACCOUNTS)) {
       this.accounts.set(account.name, {
         connections: 0,
         lastSeenAtMs: account.last_seen_ms,
@@ -59,6 +74,7 @@ export class Activity {
         denied: account.denied,
       });
     }
+    return writtenAtMs;
   }
 
   /**
@@ -134,6 +150,25 @@ export class Activity {
     seen.lastSeenAtMs = this.nowMs();
     return seen;
   }
+}
+
+/** An account, and what was seen of it. */
+export function deviceStatus(
+  { name, silentAfterMs }: Pick<ListedAccount, 'name' | 'silentAfterMs'>,
+  source: DeviceStatus['source'],
+  seen: Readonly<Seen>,
+): DeviceStatus {
+  return {
+    name,
+    source,
+    connections: seen.connections,
+    last_seen: seen.lastSeenAtMs === null ? null : new Date(seen.lastSeenAtMs).toISOString(),
+    address: seen.address,
+    messages: seen.messages,
+    refused_readings: seen.refusedReadings,
+    denied: seen.denied,
+    silent_after_s: silentAfterMs === undefined ? null : silentAfterMs / SECOND_MS,
+  };
 }
 
 function nothing(): Seen {

@@ -260,7 +260,11 @@ export class Broker {
           counters.publishes[qos] += 1;
           if (account !== undefined) this.options.accounts?.published(account);
         },
-        onDenied: (guest, what, topic) => this.denied(guest, what, topic),
+        onDenied: (guest, publish) => {
+          this.denied(guest, 'publish', publish.topic);
+          this.options.onDenied?.(publish);
+        },
+        onDeniedSubscription: (guest, filter) => this.denied(guest, 'subscribe', filter),
         onSubscriptionRefused: ({ id }, filter) => this.state.sessions.unsubscribe(id, filter),
         onPublishRefused: (refusal, client, reason) => {
           counters.refusedPublishes[refusal] += 1;

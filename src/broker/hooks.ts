@@ -41,7 +41,8 @@ export interface HookParts {
   /** Its topic is longer or deeper than topics may be: acknowledged, and nothing comes of it. */
   readonly onTopicTooLarge: (client: string | undefined, topic: string, reason: string) => void;
   /** The client has no right to it. */
-  readonly onDenied: (guest: Guest, what: 'publish' | 'subscribe', topic: string) => void;
+  readonly onDenied: (guest: Guest, publish: Publish) => void;
+  readonly onDeniedSubscription: (guest: Guest, filter: string) => void;
   /** A persistent session must not hold on to a subscription that was refused. */
   readonly onSubscriptionRefused: (client: Client, filter: string) => void;
   readonly onDuplicate: () => void;
@@ -106,7 +107,7 @@ export function makeHooks(parts: HookParts): Hooks {
       // [MQTT-3.3.5-2]: acknowledged, or the connection closed. A device that is cut off comes back with the same
       // publish for ever; one that is acknowledged goes on with what it has a right to.
       if (!guest.permissions.mayPublish(publish.topic)) {
-        parts.onDenied(guest, 'publish', publish.topic);
+        parts.onDenied(guest, publish);
         discard(packet);
         callback();
         return;
@@ -191,7 +192,7 @@ export function makeHooks(parts: HookParts): Hooks {
         const { topic, qos } = subscription;
         const isSound = filterRefusal(topic, limits) === undefined;
         const isAllowed = isSound && guest.permissions.maySubscribe(topic);
-        if (isSound && !isAllowed) parts.onDenied(guest, 'subscribe', topic);
+        if (isSound && !isAllowed) parts.onDeniedSubscription(guest, topic);
         const isGranted =
           connection !== undefined &&
           isAllowed &&

@@ -2,7 +2,7 @@
  * What the broker is given, and what it is asked to publish.
  */
 import type { Accounts } from './accounts.ts';
-import type { Inlet, QoS } from './inlet.ts';
+import type { Inlet, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Listener } from './listen.ts';
 import type { BrokerStore } from './store.ts';
@@ -25,6 +25,8 @@ export interface BrokerOptions {
   readonly inlet: Inlet;
   /** Absent: everybody may connect, publish and subscribe. */
   readonly accounts?: Accounts;
+  /** Its account has no right to the topic: it is acknowledged, and nothing comes of it. */
+  readonly onDenied?: (publish: Publish) => void;
   /** Absent: sessions, retained messages and wills end with the process. */
   readonly store?: BrokerStore;
   /** The store has written something, again or still. */

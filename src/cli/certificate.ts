@@ -19,9 +19,9 @@ import { OpensslError } from '../certificates/openssl.ts';
 import { dayOf, namesOf } from '../certificates/pem.ts';
 import { isLoopback } from '../config/listen.ts';
 import { isSecure } from '../config/listeners.ts';
-import type { Config } from '../config/load.ts';
+import type { ConfiguredDoors, LoadResult } from '../config/load.ts';
 import type { EpochMs } from '../core/time.ts';
-import { load } from './configuration.ts';
+import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { ownerFor } from './owner.ts';
 
@@ -38,42 +38,50 @@ const WILDCARDS = ['0.0.0.0', '::'];
 export async function makeCertificate(options: CertificateOptions, mayMake: boolean): Promise<ExitCode> {
   const wrong = options.name?.find((name) => !isHostName(name));
   if (wrong !== undefined) return complain(`${wrong} is neither a host name nor an address`, EXIT.usage);
-  return attempt(options, async (files, config) => {
-    const owner = ownerFor([files.ca, ...(config ? [config.dataDir] : []), options.config]);
+  return attempt(options, async (files, doors, loaded) => {
+    const owner = ownerFor([files.ca, ...(loaded.ok ? [loaded.config.dataDir] : []), options.config]);
     const authority = new Authority(files, owner, Date.now() as EpochMs);
     const isNew = !authority.exists;
     if (isNew && !mayMake) throw new AuthorityError('there is none yet; `mqtt2exist certificate` makes one');
     if (isNew) await authority.make(hostname());
     const isFirst = !existsSync(files.cert);
-    await authority.issue([...hostNames(), ...listenerNames(config), ...(options.name ?? [])]);
+    await authority.issue([...hostNames(), ...listenerNames(doors), ...(options.name ?? [])]);
     process.stdout.write(report(files, isNew ? 'made' : 'kept', isFirst ? 'made' : 'renewed'));
-    process.stdout.write(`\n${configurationText(files, config)}\n`);
-    process.stdout.write(`\n${forDevices(files, config)}`);
+    process.stdout.write(`\n${configurationText(files, doors)}\n`);
+    process.stdout.write(`\n${forDevices(files, doors)}`);
   });
 }
 
 /** Once more what devices need; touches nothing. */
 export async function showCertificate(options: CertificateOptions): Promise<ExitCode> {
-  return attempt(options, (files, config) => {
+  return attempt(options, (files, doors) => {
     if (!existsSync(files.ca) || !existsSync(files.cert)) {
       throw new AuthorityError('there is none yet; `mqtt2exist certificate` makes one');
     }
-    process.stdout.write(`${report(files, 'is', 'is')}\n${forDevices(files, config)}`);
+    process.stdout.write(`${report(files, 'is', 'is')}\n${forDevices(files, doors)}`);
     return Promise.resolve();
   });
 }
 
 async function attempt(
   { config: file }: CertificateOptions,
-  work: (files: AuthorityFiles, config: Config | undefined) => Promise<void>,
+  work: (files: AuthorityFiles, doors: ConfiguredDoors, loaded: LoadResult) => Promise<void>,
 ): Promise<ExitCode> {
   if (!existsSync(file)) {
     return complain(`there is no configuration ${file}; name it with --config FILE`, EXIT.configuration);
   }
-  // Its problems are told by `check`: that this certificate is missing is one of them.
   const loaded = load(file, { certificate: 'to come' });
+  const doors = doorsOf(loaded);
+  if (!doors) {
+    if (!loaded.ok) printProblems(loaded.problems);
+    return complain('nothing is done before it can be told where the broker listens', EXIT.configuration);
+  }
   try {
-    await work(authorityFilesOf(file), loaded.ok ? loaded.config : undefined);
+    await work(authorityFilesOf(file), doors, loaded);
+    if (!loaded.ok) {
+      const what = 'the configuration has problems besides, which `mqtt2exist check` shows';
+      process.stderr.write(`mqtt2exist certificate: ${what}\n`);
+    }
     return EXIT.done;
   } catch (error) {
     if (error instanceof AuthorityError) return complain(error.message, EXIT.configuration);
@@ -96,12 +104,11 @@ function report(files: AuthorityFiles, authority: string, server: string): strin
   return [...lines, `         for ${namesOf(cert).join(', ')}`, ''].join('\n');
 }
 
-function configurationText(files: AuthorityFiles, config: Config | undefined): string {
-  const tls = config && config.broker !== false ? config.broker.tls : undefined;
+function configurationText(files: AuthorityFiles, { listen, tls }: ConfiguredDoors): string {
   if (tls?.cert === files.cert && tls.key === files.key) {
     return 'The configuration names these files already; a running daemon shows the certificate within seconds.';
   }
-  const secure = listenersOf(config).some(isSecure);
+  const secure = listen.some(isSecure);
   return [
     tls
       ? `The configuration names other files (${tls.cert}). To use these:`
@@ -116,8 +123,8 @@ function configurationText(files: AuthorityFiles, config: Config | undefined): s
   ].join('\n');
 }
 
-function forDevices(files: AuthorityFiles, config: Config | undefined): string {
-  const { port = DEFAULT_PORT } = listenersOf(config).find(({ scheme }) => scheme === 'mqtts') ?? {};
+function forDevices(files: AuthorityFiles, { listen }: ConfiguredDoors): string {
+  const { port = DEFAULT_PORT } = listen.find(({ scheme }) => scheme === 'mqtts') ?? {};
   const place = placeWithTls(files, port);
   if (!place) return '';
   const account = { name: 'NAME', password: 'PASSWORD', topics: ['TOPIC/#'], clientId: undefined };
@@ -142,8 +149,11 @@ export function placeWithTls(
   return { host, port, tls: { pem: pemOf(files.ca), file: path.relative('', files.ca) } };
 }
 
-function listenersOf(config: Config | undefined) {
-  return config && config.broker !== false ? config.broker.listen : [];
+/** Whatever else is wrong: that there is no account yet makes no difference here. */
+function doorsOf(loaded: LoadResult): ConfiguredDoors | undefined {
+  if (!loaded.ok) return loaded.doors;
+  const { broker } = loaded.config;
+  return broker === false ? { listen: [], tls: undefined } : broker;
 }
 
 /** Of this machine: what it is called, and its addresses. */
@@ -157,8 +167,8 @@ function hostNames(): string[] {
   return [...names, '127.0.0.1', '::1'].filter(isHostName);
 }
 
-function listenerNames(config: Config | undefined): string[] {
-  const hosts = listenersOf(config).map(({ host }) => host);
+function listenerNames({ listen }: ConfiguredDoors): string[] {
+  const hosts = listen.map(({ host }) => host);
   return hosts.filter((host) => !WILDCARDS.includes(host) && !isLoopback(host) && isHostName(host));
 }
 

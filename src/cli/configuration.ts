@@ -11,13 +11,9 @@ import {
   type CertificateProblem,
 } from '../certificates/server-certificate.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
-import { loadConfig, type Config, type LoadOptions } from '../config/load.ts';
+import { loadConfig, type LoadOptions, type LoadResult } from '../config/load.ts';
 import type { EpochMs } from '../core/time.ts';
 import { compileExpressions } from '../expression/expressions.ts';
-
-export type Loaded =
-  | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
 
 export interface LoadFor {
   /** Names that are about to be accounts of devices as well. */
@@ -26,7 +22,7 @@ export interface LoadFor {
   readonly certificate?: 'checked' | 'to come';
 }
 
-export function load(file: string, { alsoDevices = [], certificate }: LoadFor = {}): Loaded {
+export function load(file: string, { alsoDevices = [], certificate }: LoadFor = {}): LoadResult {
   return loadConfig(file, {
     env: process.env,
     readFile: (path) => readFileSync(path, 'utf8'),

@@ -1,10 +1,11 @@
 /**
  * Asks the running daemon over HTTP.
  */
+import { createInterface } from 'node:readline';
 import { request } from 'undici';
 import type { Config } from '../config/load.ts';
 import type { DevicesStatus } from '../core/device-status.ts';
-import type { TopicSeen } from '../core/sighting.ts';
+import type { TopicSeen, WatchLine } from '../core/sighting.ts';
 import type { Status } from '../core/status.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -38,6 +39,30 @@ export function devicesOf(config: Config): Promise<DevicesStatus> {
 /** @throws DaemonDown */
 export function topicsOf(config: Config, filter: string): Promise<readonly TopicSeen[]> {
   return ask<readonly TopicSeen[]>(config, `/api/topics?filter=${encodeURIComponent(filter)}`);
+}
+
+/**
+ * What comes on the topics of a filter, and what becomes of it, until the daemon ends; connections are looked at too.
+ * Rejects where the daemon cannot be asked, and when `signal` aborts.
+ */
+export async function* linesOf(
+  config: Config,
+  filter: string,
+  signal: AbortSignal,
+): AsyncGenerator<WatchLine, void> {
+  const url = `${webUrl(config)}/api/watch?filter=${encodeURIComponent(filter)}`;
+  const response = await request(url, {
+    headers: { 'x-mqtt2exist': '1' },
+    headersTimeout: TIMEOUT_MS,
+    bodyTimeout: 0,
+    signal,
+  });
+  if (response.statusCode !== 200)
+    throw new DaemonDown(`it answers ${response.statusCode}: ${await response.body.text()}`);
+  for await (const line of createInterface({ input: response.body })) {
+    // Our own daemon's: it writes what this type says.
+    if (line !== '') yield JSON.parse(line) as WatchLine;
+  }
 }
 
 async function ask<Answer>(config: Config, path: string): Promise<Answer> {

@@ -5,6 +5,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { grantProblem } from '../core/rights.ts';
+import { Activity, activityFileOf, deviceStatus } from '../accounts/activity.ts';
 import {
   DeviceFile,
   DeviceFileError,
@@ -21,7 +22,7 @@ import {
 import { hashPassword, RANDOM_PASSWORD, randomPassword } from '../accounts/password-hash.ts';
 import { parseDuration } from '../config/duration.ts';
 import type { Config } from '../config/load.ts';
-import type { DevicesStatus, DeviceStatus } from '../core/device-status.ts';
+import type { DeviceStatus } from '../core/device-status.ts';
 import { MINUTE_MS, SECOND_MS } from '../core/time.ts';
 import { authorityFilesOf } from '../certificates/authority.ts';
 import { brokerAddress, type BrokerAddress } from './broker-address.ts';
@@ -124,21 +125,45 @@ export async function listDevices(file: string, asJson: boolean): Promise<ExitCo
     return EXIT.configuration;
   }
   const { devices } = read;
-  let seen: DevicesStatus | undefined;
-  try {
-    seen = await devicesOf(loaded.config);
-  } catch (error) {
-    if (!(error instanceof DaemonDown)) throw error;
-    process.stderr.write(`nothing is known of when they were seen: ${error.message}\n`);
-  }
+  const seen = await seenOf(loaded.config, devices);
   if (asJson) process.stdout.write(`${JSON.stringify(asListed(devices, seen), null, 2)}\n`);
   else process.stdout.write(table(devices, seen));
   return EXIT.done;
 }
 
+/** As the daemon tells it; where it cannot be asked, as it was last written down. `undefined`: nothing is known. */
+async function seenOf(
+  config: Config,
+  devices: readonly Device[],
+): Promise<readonly DeviceStatus[] | undefined> {
+  try {
+    return (await devicesOf(config)).devices;
+  } catch (error) {
+    if (!(error instanceof DaemonDown)) throw error;
+    const activity = new Activity(activityFileOf(config.dataDir), Date.now);
+    const asOfMs = activity.load();
+    const known =
+      asOfMs === undefined ? 'nothing is known of when they were seen' : `as of ${instant(asOfMs)}`;
+    process.stderr.write(`${known}: ${error.message}\n`);
+    if (asOfMs === undefined) return undefined;
+    return [
+      ...devices.map((device) => deviceStatus(device, 'device', activity.of(device.name))),
+      ...config.users.map((user) => deviceStatus(user, 'configuration', activity.of(user.name))),
+    ];
+  }
+}
+
+/** To the second, for people. */
+function instant(at: number | string): string {
+  return new Date(at)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z');
+}
+
 /** Those of the file, and those of the configuration that the daemon tells of. */
-function asListed(devices: readonly Device[], seen: DevicesStatus | undefined): object[] {
-  const known = new Map(seen?.devices.map((device) => [device.name, device]));
+function asListed(devices: readonly Device[], seen: readonly DeviceStatus[] | undefined): object[] {
+  const known = new Map(seen?.map((device) => [device.name, device]));
   const listed = devices.map(({ name, rights, clientId, silentAfterMs, addedAt }) => ({
     name,
     publish: rights.publish,
@@ -148,13 +173,13 @@ function asListed(devices: readonly Device[], seen: DevicesStatus | undefined): 
     silent_after_s: silentAfterMs === undefined ? null : silentAfterMs / SECOND_MS,
     ...known.get(name),
   }));
-  const others = seen?.devices.filter(({ source }) => source === 'configuration') ?? [];
+  const others = seen?.filter(({ source }) => source === 'configuration') ?? [];
   return [...listed, ...others];
 }
 
-function table(devices: readonly Device[], seen: DevicesStatus | undefined): string {
-  const known = new Map(seen?.devices.map((device) => [device.name, device]));
-  const others = seen?.devices.filter(({ source }) => source === 'configuration') ?? [];
+function table(devices: readonly Device[], seen: readonly DeviceStatus[] | undefined): string {
+  const known = new Map(seen?.map((device) => [device.name, device]));
+  const others = seen?.filter(({ source }) => source === 'configuration') ?? [];
   if (devices.length + others.length === 0)
     return 'there are no devices; `mqtt2exist devices add NAME` adds one\n';
   const rows = [
@@ -169,8 +194,7 @@ function table(devices: readonly Device[], seen: DevicesStatus | undefined): str
 
 function seenCells(seen: DeviceStatus | undefined): string[] {
   if (!seen) return ['?', '?', '?', '?', '?'];
-  const when =
-    seen.connections > 0 ? 'now' : (seen.last_seen?.replace('T', ' ').replace(/\.\d+Z$/, 'Z') ?? 'never');
+  const when = seen.connections > 0 ? 'now' : seen.last_seen === null ? 'never' : instant(seen.last_seen);
   const counts = [seen.messages, seen.refused_readings, seen.denied].map(String);
   return [when, seen.address ?? '-', ...counts];
 }

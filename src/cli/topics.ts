@@ -1,18 +1,23 @@
 /**
- * What the running daemon has seen lately on every topic: what to map, and why something does not count.
+ * What the running daemon has seen lately on every topic: what to map, and why something does not count. Of
+ * connections it hears what mappings name, so it is asked to look around there for a moment.
  */
+import { SECOND_MS } from '../core/time.ts';
 import { filterProblem } from '../core/topic.ts';
-import type { TopicSeen } from '../core/sighting.ts';
-import { DaemonDown, topicsOf } from './daemon.ts';
+import type { Config } from '../config/load.ts';
+import { wordsOf, type TopicSeen } from '../core/sighting.ts';
+import { DaemonDown, linesOf, topicsOf } from './daemon.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
-export interface LookOptions {
+export interface TopicsOptions {
   readonly config: string;
+  /** For how many seconds connections are looked at; 0 for not at all. */
+  readonly look: number;
   readonly json?: true;
 }
 
-export async function topics(filter: string, { config, json }: LookOptions): Promise<ExitCode> {
+export async function topics(filter: string, { config, look, json }: TopicsOptions): Promise<ExitCode> {
   const problem = filterProblem(filter);
   if (problem !== undefined) {
     process.stderr.write(`mqtt2exist topics: ${problem}\n`);
@@ -24,7 +29,9 @@ export async function topics(filter: string, { config, json }: LookOptions): Pro
     return EXIT.configuration;
   }
   try {
+    const notes = await lookAround(loaded.config, filter, look);
     const seen = await topicsOf(loaded.config, filter);
+    for (const note of notes) process.stderr.write(`mqtt2exist: ${note}\n`);
     process.stdout.write(json ? `${JSON.stringify(seen, null, 2)}\n` : render(seen));
     return EXIT.done;
   } catch (error) {
@@ -34,15 +41,31 @@ export async function topics(filter: string, { config, json }: LookOptions): Pro
   }
 }
 
+/** What the daemon sees of it, it remembers. Resolves with what could not be looked at, and why. */
+async function lookAround(config: Config, filter: string, seconds: number): Promise<readonly string[]> {
+  const names = config.connections.map(({ name }) => name).join(', ');
+  if (names === '' || seconds === 0) return [];
+  process.stderr.write(`looking at ${names} for ${seconds} s …\n`);
+  const notes: string[] = [];
+  const over = AbortSignal.timeout(seconds * SECOND_MS);
+  try {
+    for await (const line of linesOf(config, filter, over)) if ('note' in line) notes.push(line.note);
+  } catch (error) {
+    if (!over.aborted)
+      notes.push(`connections are not looked at: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return notes;
+}
+
 function render(seen: readonly TopicSeen[]): string {
-  if (seen.length === 0) return 'nothing was published since the daemon was started\n';
+  if (seen.length === 0) return 'nothing was seen there since the daemon was started\n';
   const lines = seen.flatMap((topic) => [
     topic.topic,
     `  last      ${topic.payload}${topic.payload_bytes > 200 ? ` … (${topic.payload_bytes} bytes)` : ''}${topic.retain ? '  (retained)' : ''}`,
-    `  seen      ${topic.last_seen}, ${topic.last_10_min} in 10 minutes, ${topic.messages} in all${topic.from === null ? '' : `, from ${topic.from}`}`,
-    `  mapping   ${topic.mappings.length > 0 ? `${topic.mappings.join(', ')}: ${topic.fate}${topic.reason === null ? '' : `: ${topic.reason}`}` : 'none'}`,
+    `  seen      ${topic.last_seen}, ${rate(topic)}${topic.from === null ? '' : `, from ${topic.from}`}`,
+    `  mapping   ${outcome(topic)}`,
   ]);
-  const unmapped = seen.find(({ mappings }) => mappings.length === 0);
+  const unmapped = seen.find(({ fate }) => fate === 'unmapped');
   if (unmapped) {
     lines.push(
       '',
@@ -51,4 +74,15 @@ function render(seen: readonly TopicSeen[]): string {
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+function rate({ looked_at, last_10_min, messages }: TopicSeen): string {
+  if (looked_at) return `${messages} while it was looked at`;
+  return `${last_10_min} in 10 minutes, ${messages} in all`;
+}
+
+function outcome({ mappings, fate, reason }: TopicSeen): string {
+  const names = mappings.length > 0 ? mappings.join(', ') : 'none';
+  if (fate === 'unmapped') return names;
+  return `${names}: ${wordsOf(fate)}${reason === null ? '' : `: ${reason}`}`;
 }

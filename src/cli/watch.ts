@@ -1,19 +1,19 @@
 /**
  * Follows messages as they come to the running daemon, and what becomes of each.
  */
-import { createInterface } from 'node:readline';
-import { request } from 'undici';
 import { filterProblem } from '../core/topic.ts';
-import type { WatchLine } from '../core/sighting.ts';
-import { DaemonDown, webUrl } from './daemon.ts';
+import { wordsOf, type WatchLine } from '../core/sighting.ts';
+import { linesOf } from './daemon.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
-import type { LookOptions } from './topics.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
+export interface WatchOptions {
+  readonly config: string;
+  readonly json?: true;
+}
 
 /** Until it is interrupted, or the daemon ends. */
-export async function watch(filter: string, { config, json }: LookOptions): Promise<ExitCode> {
+export async function watch(filter: string, { config, json }: WatchOptions): Promise<ExitCode> {
   const problem = filterProblem(filter);
   if (problem !== undefined) {
     process.stderr.write(`mqtt2exist watch: ${problem}\n`);
@@ -27,17 +27,10 @@ export async function watch(filter: string, { config, json }: LookOptions): Prom
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
   try {
-    const url = `${webUrl(loaded.config)}/api/watch?filter=${encodeURIComponent(filter)}`;
-    const response = await request(url, {
-      headersTimeout: CONNECT_TIMEOUT_MS,
-      bodyTimeout: 0,
-      signal: interrupted.signal,
-    });
-    if (response.statusCode !== 200)
-      throw new DaemonDown(`it answers ${response.statusCode}: ${await response.body.text()}`);
-    for await (const line of createInterface({ input: response.body })) {
-      if (line === '') continue;
-      process.stdout.write(json ? `${line}\n` : render(JSON.parse(line) as WatchLine));
+    for await (const line of linesOf(loaded.config, filter, interrupted.signal)) {
+      if (json) process.stdout.write(`${JSON.stringify(line)}\n`);
+      else if ('note' in line) process.stderr.write(`mqtt2exist: ${line.note}\n`);
+      else process.stdout.write(render(line));
     }
     process.stderr.write('mqtt2exist: the daemon has ended\n');
     return EXIT.unavailable;
@@ -49,11 +42,13 @@ export async function watch(filter: string, { config, json }: LookOptions): Prom
   }
 }
 
-function render(line: WatchLine): string {
+function render(line: Exclude<WatchLine, { readonly note: string }>): string {
   if ('left_out' in line) return `… ${line.left_out} messages came too fast to be shown\n`;
   const { at, topic, payload, from, retain, fate, reason, contributions } = line;
   const outcome =
-    contributions.length > 0 ? contributions.join(', ') : `${fate}${reason === null ? '' : `: ${reason}`}`;
+    contributions.length > 0
+      ? contributions.join(', ')
+      : `${wordsOf(fate)}${reason === null ? '' : `: ${reason}`}`;
   const where = from === null ? '' : `  (${from})`;
   return `${at.slice(11, 19)}  ${topic}  ${payload}${retain ? ' (retained)' : ''}  → ${outcome}${where}\n`;
 }

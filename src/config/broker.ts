@@ -4,7 +4,7 @@
 import * as z from 'zod';
 import { filePath, section, text, wrong } from './kinds.ts';
 import { limits } from './limits.ts';
-import { DEFAULT_URL, listener, LISTENER_HINT } from './listeners.ts';
+import { DEFAULT_URL, listener, LISTENER_HINT, type Listener } from './listeners.ts';
 import { users } from './users.ts';
 
 const tls = section({
@@ -21,6 +21,17 @@ const tls = section({
     ),
 });
 
+const listen = z
+  .union(
+    [listener.transform((one) => [one]), z.array(listener).min(1, `is empty; ${LISTENER_HINT}`).max(16)],
+    wrong('is not a listener or a list of them', LISTENER_HINT),
+  )
+  .prefault([DEFAULT_URL])
+  .describe(
+    'Where devices connect: one URL or a list of them. `mqtt` is plain TCP, `mqtts` TLS 1.2 or 1.3, `ws` and `wss` are websockets (sub-protocol `mqtt`) without and with TLS; TLS wants a certificate: see `tls`. Without a port it is 1883, 8883, 80 or 443; port 0 takes any free one. Websockets are served at any path, or only at the one that is written. `mqtt://0.0.0.0:1883` is open to the network over IPv4, `mqtt://[::]:1883` over IPv6 and IPv4, and wants accounts: see `users`.',
+  )
+  .meta({ title: 'listener URL, or a list of them' });
+
 const origin = text(300)
   .regex(
     /^(?:\*|https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?)$/,
@@ -33,19 +44,7 @@ export const broker = z
     [
       z.literal(false),
       section({
-        listen: z
-          .union(
-            [
-              listener.transform((one) => [one]),
-              z.array(listener).min(1, `is empty; ${LISTENER_HINT}`).max(16),
-            ],
-            wrong('is not a listener or a list of them', LISTENER_HINT),
-          )
-          .prefault([DEFAULT_URL])
-          .describe(
-            'Where devices connect: one URL or a list of them. `mqtt` is plain TCP, `mqtts` TLS 1.2 or 1.3, `ws` and `wss` are websockets (sub-protocol `mqtt`) without and with TLS; TLS wants a certificate: see `tls`. Without a port it is 1883, 8883, 80 or 443; port 0 takes any free one. Websockets are served at any path, or only at the one that is written. `mqtt://0.0.0.0:1883` is open to the network over IPv4, `mqtt://[::]:1883` over IPv6 and IPv4, and wants accounts: see `users`.',
-          )
-          .meta({ title: 'listener URL, or a list of them' }),
+        listen,
         tls: tls
           .prefault({})
           .describe(
@@ -73,3 +72,20 @@ export const broker = z
   )
   .prefault({})
   .describe('The embedded MQTT broker. `broker: false` for none.');
+
+/** Where devices connect, and with which certificate. */
+export interface Doors {
+  readonly listen: readonly Listener[];
+  readonly tls: z.output<typeof tls>;
+}
+
+const doors = z.union([
+  z.literal(false).transform((): Doors => ({ listen: [], tls: {} })),
+  z.object({ listen, tls: tls.prefault({}).catch({}) }),
+]);
+const withDoors = z.object({ broker: doors.prefault({}) });
+
+/** What the file says of them, whatever else is wrong in it; `undefined` where it cannot be told. */
+export function doorsIn(root: unknown): Doors | undefined {
+  return withDoors.safeParse(root).data?.broker;
+}

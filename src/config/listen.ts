@@ -61,5 +61,5 @@ export const web = z
   )
   .prefault({})
   .describe(
-    'Status, health (`/healthz`), metrics for Prometheus (`/metrics`) and status as JSON (`/api/status`) over HTTP. `web: false` for none; `mqtt2exist status` needs it.',
+    'Status, health (`/healthz`), metrics for Prometheus (`/metrics`), status and what is held as JSON (`/api/status`, `/api/held`) over HTTP. `web: false` for none; `mqtt2exist status` needs it.',
   );

@@ -4,13 +4,14 @@
 import type { ValueType } from '../core/attribute.ts';
 import type { Mode } from '../core/delivery/state.ts';
 import { TEMPLATES } from '../core/templates.ts';
+import { doorsIn } from './broker.ts';
 import { findConflicts, labelOf, type CheckExpression } from './checks.ts';
 import { certificateOf, type CertificateCheck, type ConfiguredCertificate } from './certificate.ts';
 import { connectionsOf, type ConfiguredConnection, type TlsCheck } from './connections.ts';
 import { credentialsOf, type ConfiguredClient } from './credentials.ts';
 import { contentOf, resolved, type ReadFile } from './files.ts';
 import { validate } from './issues.ts';
-import { tlsFindings } from './listeners.ts';
+import { tlsFindings, type Listener } from './listeners.ts';
 import { type Finding, pathText, type Path, type Problem } from './problem.ts';
 import { configuration, type Configuration } from './schema.ts';
 import { readSource, type Source } from './source.ts';
@@ -85,23 +86,34 @@ export interface Config {
   readonly demo: { readonly everyMs: number; readonly topic: string } | undefined;
 }
 
+/** Where the embedded broker listens (nowhere, without one), and with which certificate. */
+export interface ConfiguredDoors {
+  readonly listen: readonly Listener[];
+  readonly tls: ConfiguredCertificate | undefined;
+}
+
 export type LoadResult =
   | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  | {
+      readonly ok: false;
+      readonly problems: readonly Problem[];
+      /** Where devices connect all the same; `undefined` where it cannot be told. */
+      readonly doors: ConfiguredDoors | undefined;
+    };
 
 export function loadConfig(file: string, options: LoadOptions): LoadResult {
   const text = contentOf(file, options.readFile);
   if ('failure' in text) {
     const hint = 'name the configuration with --config FILE';
     const message = `the file cannot be read: ${text.failure}`;
-    return { ok: false, problems: [{ file, line: 1, column: 1, path: '', message, hint }] };
+    return { ok: false, problems: [{ file, line: 1, column: 1, path: '', message, hint }], doors: undefined };
   }
   const source = readSource(text.content.replace(/^\uFEFF/, ''), options.env);
   const problems = new Problems(file, source);
   if (source.value === null || source.value === undefined) {
     const hint = 'the least is a token and one mapping; see config/mqtt2exist.yaml';
     if (source.complaints.length === 0) problems.add(0, [], 'the file is empty', hint);
-    return { ok: false, problems: problems.sorted() };
+    return { ok: false, problems: problems.sorted(), doors: undefined };
   }
   const { data, issues } = validate(configuration, source.value);
   for (const issue of issues) {
@@ -151,11 +163,19 @@ export function loadConfig(file: string, options: LoadOptions): LoadResult {
   const certificate = certificateOf(tls, file, options.checkCertificate, ({ path: at, message, hint }) => {
     problems.add(source.valueOffset(at), at, message, hint);
   });
-  if (!data || !problems.isEmpty) return { ok: false, problems: problems.sorted() };
+  if (!data || !problems.isEmpty) {
+    return { ok: false, problems: problems.sorted(), doors: doorsOf(source, file) };
+  }
   return {
     ok: true,
     config: configOf(data, { token, client, users, connections, certificate }, file, source),
   };
+}
+
+function doorsOf({ value, isGarbled, broken }: Source, file: string): ConfiguredDoors | undefined {
+  const isUnknown = [['broker'], ['broker', 'listen']].some((at) => broken.has(JSON.stringify(at)));
+  const doors = isGarbled || isUnknown ? undefined : doorsIn(value);
+  return doors && { listen: doors.listen, tls: certificateOf(doors.tls, file, undefined, () => undefined) };
 }
 
 /** Gathers problems: one for each path and message, none about what was complained of already. */

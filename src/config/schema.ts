@@ -63,7 +63,9 @@ const exist = section({
     .describe('How long a call whose outcome is unknown rests before its values are read back.'),
   calls_per_hour: wholeNumber(10, 100_000)
     .default(300)
-    .describe('The account’s limit. The bridge keeps a part of it for reading back.'),
+    .describe(
+      'The account’s limit. The bridge keeps a tenth of it for reading back what became of calls whose outcome is unknown; where the rest is used up, the status says when the next call is made.',
+    ),
   sandbox_port: wholeNumber(0, 65_535)
     .default(0)
     .describe(

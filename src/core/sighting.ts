@@ -4,8 +4,17 @@
 import type { Contribution } from './reading.ts';
 import type { EpochMs } from './time.ts';
 
-/** What became of a message: `waiting` for the time to be known, `unmapped` where no mapping takes its topic. */
-export type Fate = 'accepted' | 'ignored' | 'refused' | 'duplicate' | 'waiting' | 'unmapped';
+/**
+ * What became of a message: `waiting` for the time to be known, `unmapped` where no mapping takes its topic, `denied`
+ * where its account has no right to the topic, `looked_at` where it is mapped and came by a look at a connection only.
+ */
+export type Fate =
+  'accepted' | 'ignored' | 'refused' | 'duplicate' | 'waiting' | 'unmapped' | 'denied' | 'looked_at';
+
+/** For people. */
+export function wordsOf(fate: Fate): string {
+  return fate.replace('_', ' ');
+}
 
 /** One message, and what became of it. */
 export interface Sighting {
@@ -24,6 +33,8 @@ export interface Sighting {
   readonly fate: Fate;
   readonly reason: string | undefined;
   readonly contributions: readonly Contribution[];
+  /** A look at a connection brought it; others like it came while nobody looked. */
+  readonly isLook?: boolean;
 }
 
 /** A topic as `GET /api/topics` shows it. */
@@ -35,6 +46,8 @@ export interface TopicSeen {
   readonly messages: number;
   /** Messages in the last ten minutes. */
   readonly last_10_min: number;
+  /** Only looks at a connection bring it: what came while nobody looked is not counted. */
+  readonly looked_at: boolean;
   readonly from: string | null;
   /** The beginning of the last payload; control characters are spaces. */
   readonly payload: string;
@@ -60,4 +73,6 @@ export type WatchLine =
       readonly contributions: readonly string[];
     }
   /** Lines that were left out because whoever watches reads too slowly. */
-  | { readonly left_out: number };
+  | { readonly left_out: number }
+  /** What cannot be shown, and why, in a sentence. */
+  | { readonly note: string };

@@ -2,11 +2,15 @@
  * Announces services in the local network (mDNS) through Avahi's own command. Where that is not there, nothing is
  * announced, and only the debug log says so.
  *
+ * A child does not outlive us, however we end: it would go on announcing a broker that is gone. So a guard beside it
+ * waits on a pipe whose other end is ours.
+ *
  * States of a service: running (a child lives as long as the announcement does) → waiting (the child ended, or could not
  * be started: Avahi is not up, say; the pauses grow) → running → … → stopped. Where there is no such command: stopped at
  * once.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { Socket } from 'node:net';
 
 export interface Service {
   /** For people; where it is taken, a number is put behind it. */
@@ -28,6 +32,16 @@ export interface AnnouncerParts {
 }
 
 const COMMAND = 'avahi-publish';
+/**
+ * Becomes the command, beside a guard that reads from the pipe: a line tells it that the command has ended, the end of
+ * the pipe without one that we have. It holds nothing else open, and needs no program but the shell.
+ */
+const GUARDED = `(read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 & exec ${COMMAND} "$@" 3<&-`;
+const PIPE = 3;
+/** As shells tell that a command is not there, or cannot be run. */
+const NOT_FOUND = 127;
+const NOT_RUNNABLE = 126;
+const NOT_HERE = `there is no ${COMMAND} here`;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 600_000;
 /** A child that lived so long was well: the next pause is short again. */
@@ -71,7 +85,7 @@ class Announcement {
       this.watch(this.spawn());
     } catch (error) {
       // Some of what the system refuses is thrown, such as that there is no memory for a process.
-      this.notStarted(error);
+      this.notStarted(String(error));
     }
   }
 
@@ -95,10 +109,10 @@ class Announcement {
 
   private spawn(): ChildProcess {
     const { type, port } = this.service;
-    return spawn(COMMAND, ['-s', this.name, type, String(port)], {
+    return spawn('/bin/sh', ['-c', GUARDED, COMMAND, '-s', this.name, type, String(port)], {
       // Its words are looked at: they must not be in another language.
       env: { ...this.parts.env, LC_ALL: 'C' },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
   }
 
@@ -120,13 +134,24 @@ class Announcement {
     });
     child.once('error', (error) => {
       this.child = undefined;
-      this.notStarted(error);
+      this.notStarted(String(error));
+    });
+    const pipe = child.stdio[PIPE];
+    // A guard may go with its command.
+    pipe?.on('error', () => undefined);
+    child.once('exit', () => {
+      // What the guard would end has ended: the number may be another process's soon.
+      if (pipe instanceof Socket) pipe.end('\n');
     });
     child.once('close', (code, signal) => {
       // It could not be started: that was told above.
       if (this.child !== child) return;
       this.child = undefined;
       if (this.isStopping) return;
+      if (code === NOT_FOUND || code === NOT_RUNNABLE) {
+        this.notStarted(code === NOT_FOUND ? NOT_HERE : `${COMMAND} cannot be run`);
+        return;
+      }
       if (parts.monotonicMs() - startedMs >= WELL_MS) this.pauseMs = FIRST_PAUSE_MS;
       // Avahi picks no other name where it is this machine that has it already.
       if (output.includes('Local name collision')) this.number += 1;
@@ -137,12 +162,10 @@ class Announcement {
     });
   }
 
-  private notStarted(error: unknown): void {
+  private notStarted(reason: string): void {
     const { type, port } = this.service;
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const reason = isMissing ? `there is no ${COMMAND} here` : String(error);
     this.parts.log('debug', 'not announced in the local network', { type, port, reason });
-    if (!isMissing) this.startLater();
+    if (reason !== NOT_HERE) this.startLater();
   }
 
   private startLater(): void {

@@ -9,7 +9,7 @@ import { MINUTE_MS } from '../core/time.ts';
 import { filterTest } from '../core/topic.ts';
 import { formatUnits } from '../core/units.ts';
 
-/** Topics that are remembered; the ones seen longest ago make room. */
+/** Topics that are remembered of those that mappings take, and of the others; the ones seen longest ago make room. */
 const MOST_TOPICS = 1_000;
 const SAMPLE_BYTES = 200;
 const MINUTES = 10;
@@ -33,23 +33,17 @@ interface Watcher {
 }
 
 export class Sightings {
-  private readonly topics = new Map<string, Seen>();
+  /** By topic. Whoever publishes what no mapping takes, or has no right to, pushes out none of these. */
+  private readonly mapped = new Map<string, Seen>();
+  private readonly others = new Map<string, Seen>();
   private readonly watchers = new Set<Watcher>();
 
   constructor(private readonly monotonicMs: () => number) {}
 
   saw(sighting: Sighting): void {
     const minute = Math.floor(this.monotonicMs() / MINUTE_MS);
-    const { topic, payload } = sighting;
-    let seen = this.topics.get(topic);
-    if (seen) {
-      // A fresh insertion keeps the map in order of age.
-      this.topics.delete(topic);
-    } else {
-      seen = { sighting, payload, payloadBytes: 0, messages: 0, perMinute: new Uint32Array(MINUTES), minute };
-    }
-    this.topics.set(topic, seen);
-    if (this.topics.size > MOST_TOPICS) this.forgetOldest();
+    const { payload } = sighting;
+    const seen = this.freshlySeen(sighting, minute);
     seen.sighting = sighting;
     seen.payload = Uint8Array.prototype.slice.call(payload, 0, SAMPLE_BYTES);
     seen.payloadBytes = payload.length;
@@ -63,16 +57,17 @@ export class Sightings {
   list(filter = '#'): TopicSeen[] {
     const fits = everything(filter);
     const minute = Math.floor(this.monotonicMs() / MINUTE_MS);
-    return [...this.topics.values()]
+    return [...this.mapped.values(), ...this.others.values()]
       .filter(({ sighting }) => fits(sighting.topic))
       .map((seen) => {
         roll(seen, minute);
-        const { topic, at, from, retain, mappings, fate, reason } = seen.sighting;
+        const { topic, at, from, retain, mappings, fate, reason, isLook = false } = seen.sighting;
         return {
           topic,
           last_seen: new Date(at).toISOString(),
           messages: seen.messages,
           last_10_min: seen.perMinute.reduce((sum, count) => sum + count, 0),
+          looked_at: isLook,
           from: origin(from),
           payload: sampleOf(seen.payload),
           payload_bytes: seen.payloadBytes,
@@ -113,9 +108,25 @@ export class Sightings {
     }
   }
 
-  private forgetOldest(): void {
-    const oldest = this.topics.keys().next();
-    if (!oldest.done) this.topics.delete(oldest.value);
+  /** What is known of its topic, as the newest of its kind. */
+  private freshlySeen(sighting: Sighting, minute: number): Seen {
+    const { topic, payload, mappings, fate } = sighting;
+    const known = this.mapped.get(topic) ?? this.others.get(topic);
+    this.mapped.delete(topic);
+    this.others.delete(topic);
+    const kind = mappings.length > 0 && fate !== 'denied' ? this.mapped : this.others;
+    const seen = known ?? {
+      sighting,
+      payload,
+      payloadBytes: 0,
+      messages: 0,
+      perMinute: new Uint32Array(MINUTES),
+      minute,
+    };
+    kind.set(topic, seen);
+    const oldest = kind.keys().next();
+    if (kind.size > MOST_TOPICS && !oldest.done) kind.delete(oldest.value);
+    return seen;
   }
 }
 

@@ -121,3 +121,14 @@ export function networkFailure(error: unknown): Failure {
   }
   return { text: first.message.slice(0, 200), kind: 'other' };
 }
+
+/** Why a subscription was refused: what the broker said with a reason code. */
+export function subackText(code: number): string {
+  const texts: Readonly<Record<number, string>> = {
+    0x87: 'this user may not read it',
+    0x8f: 'it does not take this filter',
+    0x97: 'too many subscriptions',
+    0xa2: 'it does not take wildcards',
+  };
+  return texts[code] ?? `reason code ${code}`;
+}

@@ -113,3 +113,20 @@ export interface SourceStatus {
   /** What somebody should do something about, in a sentence. */
   readonly trouble: string | undefined;
 }
+
+/** What a look at a broker shows: never a reading. */
+export interface Glimpse {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  /** It came because the look began, not because somebody published. */
+  readonly retain: boolean;
+  /** The name of the connection. */
+  readonly connection: string;
+}
+
+/** Who looks. */
+export interface Observer {
+  readonly saw: (glimpse: Glimpse) => void;
+  /** What cannot be shown, and why, in a sentence. */
+  readonly note: (note: string) => void;
+}

@@ -14,8 +14,9 @@
  * of the old one can no longer make a new message look like a second copy.
  */
 import { backOffMs } from '../core/delivery/pace.ts';
+import { filterTest } from '../core/topic.ts';
 import { disjointFilters } from './disjoint.ts';
-import type { Failure } from './failure.ts';
+import { subackText, type Failure } from './failure.ts';
 import type { Rival, Witness } from './farewell.ts';
 import { Link, type Incoming } from './link.ts';
 import type { Announcement, SourceOptions, SourceParts, SourceStatus } from './ports.ts';
@@ -140,6 +141,22 @@ export class Source implements Rival {
   /** Tells the broker, or leaves it for when it is connected: it is among the announcements then. */
   publish(announcement: Announcement): void {
     if (this.link && this.state === 'connected') this.announce(this.link, [announcement]);
+  }
+
+  /** Why nothing can be looked at there, besides what the session brings; `undefined` where it can. */
+  get blindness(): string | undefined {
+    if (this.state === 'connected') return undefined;
+    return this.lastError ?? 'no answer yet';
+  }
+
+  /** As the broker speaks it. */
+  get protocol(): 4 | 5 {
+    return this.version;
+  }
+
+  /** Whether the session brings what is published to `topic`. */
+  hears(topic: string): boolean {
+    return this.state === 'connected' && this.session.subscribed.some((filter) => filterTest(filter)(topic));
   }
 
   status(): SourceStatus {
@@ -362,16 +379,6 @@ async function inTime(answer: Promise<void>, withinMs: number): ReturnType<Witne
   const first = await Promise.race([said, silence]);
   clearTimeout(timer);
   return first;
-}
-
-function subackText(code: number): string {
-  const texts: Readonly<Record<number, string>> = {
-    0x87: 'this user may not read it',
-    0x8f: 'it does not take this filter',
-    0x97: 'too many subscriptions',
-    0xa2: 'it does not take wildcards',
-  };
-  return texts[code] ?? `reason code ${code}`;
 }
 
 function messageOf(error: unknown): string {

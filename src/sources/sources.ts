@@ -3,7 +3,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Farewell } from './farewell.ts';
-import type { Announcement, SourceOptions, SourceParts, SourceStatus } from './ports.ts';
+import { Looks } from './looks.ts';
+import type { Announcement, Observer, SourceOptions, SourceParts, SourceStatus } from './ports.ts';
 import { predecessorAmong, readSessionKey, urlOf } from './session-key.ts';
 import { Source } from './source.ts';
 
@@ -21,11 +22,14 @@ export class Sources {
   /** Connections that were taken out, by the key of their session: how their brokers let us in. */
   private readonly former = new Map<string, SourceOptions>();
   private readonly announcements = new Map<string, string>();
+  private readonly looks: Looks;
   /** Changes of the configuration, one after the other. */
   private changing: Promise<void> = Promise.resolve();
   private isStopped = false;
 
-  constructor(private readonly parts: SourceParts) {}
+  constructor(private readonly parts: SourceParts) {
+    this.looks = new Looks(parts);
+  }
 
   /** Resolves at once: brokers that cannot be reached are tried until they can. */
   start(all: readonly SourceOptions[], filters: readonly string[]): void {
@@ -36,7 +40,7 @@ export class Sources {
   /** Idempotent. Resolves when all connections are closed. */
   async stop(): Promise<void> {
     this.isStopped = true;
-    await this.changing;
+    await Promise.all([this.changing, this.looks.stop()]);
     await Promise.all(
       [...this.running.map(({ source }) => source), ...this.farewells].map((each) => each.stop()),
     );
@@ -55,6 +59,11 @@ export class Sources {
     for (const { source } of this.running) source.publish(announcement);
   }
 
+  /** Shows what comes on the topics of `filter`, besides readings, until the function given back is called. */
+  look(filter: string, observer: Observer): () => void {
+    return this.looks.begin(this.isStopped ? [] : this.running, filter, observer);
+  }
+
   status(): SourceStatus[] {
     return this.running.map(({ source }) => source.status());
   }
@@ -68,6 +77,7 @@ export class Sources {
     this.running = before.filter(stays);
     for (const { source } of this.running) source.reconfigure(filters);
     for (const { options, source } of removed) this.former.set(source.key, options);
+    await Promise.all(removed.map(({ source }) => this.looks.stop(source)));
     // One client id must not be connected twice: the broker would throw the first one out. Where it is used again, the
     // broker may be the same under another address, and what waits there for us is not to be lost.
     await Promise.all(

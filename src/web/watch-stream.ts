@@ -14,6 +14,10 @@ const SIGN_OF_LIFE_MS = 15_000;
 
 /** Whether there was a place for this reader. */
 export function streamWatch(response: ServerResponse, watch: Watch): boolean {
+  // Lines may come before we know that there is a place.
+  response.setHeader('content-type', 'application/x-ndjson; charset=utf-8');
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('x-content-type-options', 'nosniff');
   let leftOut = 0;
   const stop = watch((line) => {
     if (response.writableLength > MOST_WAITING_BYTES) {
@@ -25,11 +29,6 @@ export function streamWatch(response: ServerResponse, watch: Watch): boolean {
     response.write(`${JSON.stringify(line)}\n`);
   });
   if (!stop) return false;
-  response.writeHead(200, {
-    'content-type': 'application/x-ndjson; charset=utf-8',
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  });
   response.flushHeaders();
   const timer = setInterval(() => response.write('\n'), SIGN_OF_LIFE_MS);
   response.on('error', () => undefined);

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Accounts, type AccountSettings } from '../../src/accounts/accounts.ts';
@@ -237,6 +237,24 @@ describe('what was seen of an account', () => {
     });
     expect(statSync(path.join(folder, 'seen.json')).mode & 0o777).toBe(0o600);
     expect(readFileSync(path.join(folder, 'seen.json'), 'utf8')).not.toContain('scrypt');
+  });
+
+  test('is kept every five minutes, where there is anything new', async () => {
+    const { accounts, start, clock, folder } = setup({ users: [await account('fridge')] });
+    const file = path.join(folder, 'seen.json');
+    start();
+    accounts.connected('fridge', '192.168.1.5');
+    accounts.disconnected('fridge');
+    clock.advance(299_000);
+    expect(existsSync(file)).toBe(false);
+    clock.advance(1_000);
+    expect(readFileSync(file, 'utf8')).toContain('192.168.1.5');
+    rmSync(file);
+    clock.advance(600_000);
+    expect(existsSync(file)).toBe(false);
+    accounts.published('fridge');
+    clock.advance(300_000);
+    expect(readFileSync(file, 'utf8')).toContain('"messages":1');
   });
 
   test('is forgotten with the account, and another of its name begins anew', async () => {

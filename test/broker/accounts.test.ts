@@ -135,7 +135,11 @@ describe('a publish without a right', () => {
   test.each([0, 1, 2] as const)(
     'of QoS %i is acknowledged, counted, and nothing comes of it',
     async (qos) => {
-      const { as, broker, inlet, register, port } = await withAccounts();
+      const denied: string[] = [];
+      const { as, broker, inlet, register, port } = await withAccounts({
+        onDenied: ({ account, topic, payload }) =>
+          denied.push(`${account ?? ''} ${topic} ${Buffer.from(payload).toString()}`),
+      });
       const fridge = await as('fridge');
       const oven = await as('oven');
       const mailbox = new Mailbox(oven);
@@ -145,6 +149,7 @@ describe('a publish without a right', () => {
       expect(inlet.payloads).toEqual(['open']);
       expect(broker.counters.denied.publish).toBe(1);
       expect(register.told).toContain('fridge denied publish oven/heat');
+      expect(denied).toEqual(['fridge oven/heat max']);
       register.rights['anybody'] = { publish: ['end-of-test'], subscribe: ['#'] };
       const later = await connectMqtt(port, { username: 'anybody', password: 'anybody' });
       const retained = new Mailbox(later);

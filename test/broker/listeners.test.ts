@@ -163,7 +163,8 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
     it.skipIf(NO_MOSQUITTO)(
       `serves mosquitto_pub and mosquitto_sub, which look at the host name${skipReason(NO_MOSQUITTO)}`,
       async () => {
-        const { portOf, inlet } = await openDoors(certificates());
+        const everywhere = [{ scheme: 'mqtts', host: '0.0.0.0', port: 0 }] as const;
+        const { portOf, inlet } = await openDoors(certificates(), {}, everywhere);
         const { files } = certificates();
         const where = ['--cafile', files.ca, '-h', 'localhost', '-p', String(portOf('mqtts')), '-V', '311'];
         const subscribed = run('mosquitto_sub', [
@@ -184,9 +185,13 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
         expect(published).toEqual({ code: 0, text: '' });
         expect(inlet.payloads).toEqual(['open']);
         expect(await subscribed).toEqual({ code: 0, text: 'door open\n' });
-        const wrongName = await run('mosquitto_pub', [...where, '-h', '127.0.0.2', '-t', 'door', '-m', 'x']);
+        // By an address that is not in the certificate, though it is this machine's and listened on.
+        const byAddress = [...where, '-h', '127.0.0.2', '-t', 'door', '-m', 'x'];
+        const wrongName = await run('mosquitto_pub', byAddress);
         expect(wrongName.code).not.toBe(0);
         expect(inlet.payloads).toEqual(['open']);
+        expect(await run('mosquitto_pub', [...byAddress, '--insecure'])).toEqual({ code: 0, text: '' });
+        expect(inlet.payloads).toEqual(['open', 'x']);
       },
     );
 

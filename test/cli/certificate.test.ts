@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -181,6 +181,19 @@ describe.skipIf(NO_OPENSSL)(`a certificate${skipped(NO_OPENSSL)}`, () => {
     );
   });
 
+  test('is made for the listeners of a configuration that has other problems, such as no account yet', async () => {
+    const listen = ['mqtt://127.0.0.1:1884', 'mqtts://192.0.2.9:9883'];
+    const { files, certificate, options } = configured(undefined, { listen });
+    const { code, out, err } = await certificate();
+    expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('`mqtt2exist check` shows') });
+    expect(out).toContain('-p 9883');
+    expect(out).not.toContain('8883');
+    expect(namesOf(readCertificate(files.cert))).toContain('192.0.2.9');
+    // The other problem stays, whatever is written for the certificate.
+    writeConfig({ ...options, broker: `, tls: { cert: "${files.cert}", key: "${files.key}" }` });
+    expect((await certificate()).out).toContain('names these files already');
+  });
+
   test('is shown once more without anything being touched', async () => {
     const { certificate, files, folder } = house;
     const before = filesOf(folder);
@@ -194,6 +207,12 @@ describe.skipIf(NO_OPENSSL)(`a certificate${skipped(NO_OPENSSL)}`, () => {
 });
 
 describe('nothing is made', () => {
+  const BROKEN = path.join(mkdtempSync(path.join(tmpdir(), 'mqtt2exist-')), 'mqtt2exist.yaml');
+  writeFileSync(BROKEN, 'broker: { listen: "mqttx://0.0.0.0" }\n');
+  afterAll(() => {
+    rmSync(path.dirname(BROKEN), { recursive: true });
+  });
+
   test.each<[string, string[], NodeJS.ProcessEnv | undefined, number, RegExp]>([
     ['by renew, where there is no authority', ['renew'], undefined, 78, /`mqtt2exist certificate` makes one/],
     ['by show, where there is none to show', ['show'], undefined, 78, /`mqtt2exist certificate` makes one/],
@@ -210,6 +229,13 @@ describe('nothing is made', () => {
       { PATH: '/nowhere' },
       69,
       /openssl is not there; install it: sudo apt install openssl/,
+    ],
+    [
+      'where it cannot be told where the broker listens',
+      ['-c', BROKEN],
+      undefined,
+      78,
+      /broker\.listen: .*mqttx[^]*nothing is done before it can be told where the broker listens/,
     ],
     ['beside no configuration', ['-c', '/nowhere/no.yaml'], undefined, 78, /there is no configuration/],
   ])('%s', async (_, args, env, code, words) => {

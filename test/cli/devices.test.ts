@@ -166,7 +166,7 @@ describe('devices add', () => {
 
 describe('a running daemon', () => {
   test('takes a new device, lets it publish what it may, and tells what was seen of it', async () => {
-    const { devices, connect, listed, daemon } = await running();
+    const { devices, connect, listed, daemon, config } = await running();
     const anonymous = await connect({});
     const left = gone(anonymous);
     const ran = devices('add', 'fridge', '--topic', 'kitchen/fridge/#', '--json');
@@ -194,6 +194,19 @@ describe('a running daemon', () => {
       }),
     ]);
     expect((await devices('list')).out).toMatch(/^fridge +now +127\.0\.0\.1 +3 +1 +1 +kitchen\/fridge\/#$/m);
+    const { out } = await mqtt2exist(['topics', 'elsewhere', '-c', config]);
+    expect(out).toMatch(
+      /elsewhere\n {2}last {6}x\n.* from fridge\n {2}mapping {3}none: denied: account fridge may not publish here\n/,
+    );
+    expect(out).not.toContain('To count one');
+
+    // What it has written down at its end is told when it cannot be asked.
+    await daemon.stop();
+    const { code, out: table, err } = await devices('list');
+    expect(code).toBe(0);
+    expect(table).toMatch(/^fridge +2\d{3}-\d\d-\d\d [\d:]{8}Z +127\.0\.0\.1 +3 +1 +1 +kitchen\/fridge\/#$/m);
+    expect(err).toMatch(/^as of 2\d{3}-\d\d-\d\d [\d:]{8}Z: nothing answers at /);
+    expect(await listed()).toMatchObject([{ name: 'fridge', connections: 0, messages: 3, denied: 1 }]);
   });
 
   test('lets go of a device that is removed, and of one whose password was changed', async () => {
@@ -247,5 +260,5 @@ test('without a daemon the devices are listed all the same', async () => {
   const { code, out, err } = await devices('list');
   expect(code).toBe(0);
   expect(out).toMatch(/^fridge +\? /m);
-  expect(err).toContain('nothing answers');
+  expect(err).toContain('nothing is known of when they were seen: nothing answers');
 });

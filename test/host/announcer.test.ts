@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { hashPassword } from '../../src/accounts/password-hash.ts';
 import type { EpochMs } from '../../src/core/time.ts';
 import { Announcer, type Service } from '../../src/host/announcer.ts';
 import { TestClock } from '../support/clock.ts';
+import { Daemon } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const NOON = '2026-11-24T12:00:00Z';
@@ -236,5 +239,37 @@ describe('stop', () => {
       await announcer.stop();
       expect(called().map(({ pid }) => isAlive(pid))).not.toContain(true);
     }
+  });
+});
+
+describe('a daemon that is killed', () => {
+  test('leaves no child behind that goes on announcing it', async () => {
+    const folder = temporaryFolder();
+    const [calls, life] = [path.join(folder, 'calls'), path.join(folder, 'life')];
+    execFileSync('mkfifo', [life]);
+    const script = `#!/bin/sh\nexec 9>${life}\necho $$ >>${calls}\n${ESTABLISHES}\n`;
+    writeFileSync(path.join(folder, 'avahi-publish'), script, { mode: 0o755 });
+    // Read to its end when nobody has it open any more.
+    const over = readFile(life);
+    const hash = await hashPassword('password');
+    const daemon = await Daemon.start(
+      {
+        folder,
+        existUrl: 'http://127.0.0.1:1',
+        listen: 'mqtt://0.0.0.0:0',
+        broker: `, users: { fridge: { password_hash: "${hash}", publish: [door] } }`,
+        yaml: 'mappings: [{ topic: door, attribute: opens, count: { when: open } }]\nattributes: { opens: { type: integer } }',
+      },
+      { PATH: folder },
+    );
+    onTestFinished(() => daemon.kill());
+    await daemon.line(({ msg }) => msg === ANNOUNCED);
+    const child = Number(readFileSync(calls, 'utf8'));
+    expect(isAlive(child)).toBe(true);
+    onTestFinished(() => {
+      if (isAlive(child)) process.kill(child);
+    });
+    await daemon.kill();
+    await over;
   });
 });

@@ -78,6 +78,20 @@ describe('the topics seen', () => {
     ).toBe(true);
     expect(sightings.list('flood/0')).toEqual([]);
   });
+
+  test('that a mapping takes are pushed out by none that comes to nothing', () => {
+    const { sightings } = setup();
+    sightings.saw(sighting('door', { mappings: ['opens (count)'], fate: 'accepted' }));
+    for (let n = 0; n < 1_000; n += 1) {
+      sightings.saw(sighting(`unmapped/${n}`));
+      sightings.saw(sighting(`denied/${n}`, { mappings: ['opens (count)'], fate: 'denied' }));
+    }
+    expect(sightings.list()).toHaveLength(1_001);
+    expect(sightings.list('door')).toMatchObject([{ messages: 1 }]);
+    // Of one topic there is one line, whatever becomes of its messages.
+    sightings.saw(sighting('door', { mappings: ['opens (count)'], fate: 'denied' }));
+    expect(sightings.list('door')).toMatchObject([{ messages: 2, fate: 'denied' }]);
+  });
 });
 
 describe('who watches', () => {

@@ -1,8 +1,9 @@
 /** The built daemon with a Mosquitto as its only source. */
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { connect, connectAsync, type IConnackPacket } from 'mqtt';
 import { request } from 'undici';
@@ -109,6 +110,42 @@ describe.skipIf(NO_MOSQUITTO !== undefined)('with Mosquitto as the only broker',
       (stands) => stands === 1,
     );
     expect(value('presses')).toBe(0);
+  });
+
+  test('topics and watch look at what no mapping names, and nothing of it is a reading', async () => {
+    const { client, start, options, mosquitto } = await setup();
+    await client.publishAsync('attic/lamp', 'on', { qos: 1, retain: true });
+    const daemon = await start();
+    await mosquitto.line(/home\/\+\/door \(QoS 2\)/);
+    const config = writeConfig({ ...options, web: new URL(daemon.webUrl).host });
+    const watching = spawn(process.execPath, [COMMAND, 'watch', '-c', config]);
+    onTestFinished(() => void watching.kill('SIGKILL'));
+    const lines = createInterface({ input: watching.stdout })[Symbol.asyncIterator]();
+    const next = async (): Promise<unknown> => (await lines.next()).value;
+    expect(await next()).toMatch(/attic\/lamp {2}on \(retained\) {2}→ unmapped {2}\(connection home\)$/);
+    await client.publishAsync('home/button', 'press', { qos: 1 });
+    await client.publishAsync('attic/lamp', 'off', { qos: 1 });
+    // Once each, though the button comes by the session and by the look.
+    const both = [await next(), await next()].map((line) => String(line).slice(10)).toSorted();
+    expect(both[0]).toMatch(/^attic\/lamp {2}off {2}→ unmapped/);
+    expect(both[1]).toMatch(/^home\/button {2}press {2}→ presses \+1/);
+    const closed = mosquitto.line(/Client mqtt2exist-\w+-w1 disconnected/);
+    watching.kill('SIGINT');
+    await closed;
+    const topics = ['topics', 'attic/#', '--look', '1', '-c', config];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [COMMAND, ...topics]);
+    expect(stdout).toMatch(/^attic\/lamp\n.*\n.*, \d while it was looked at, from connection home\n/);
+    expect(stdout).not.toContain('home/button');
+    expect(stderr).toBe('looking at home for 1 s …\n');
+    const { readings, connections } = await daemon.status();
+    expect(readings).toMatchObject({ accepted: 1, ignored: 0 });
+    expect(connections[0]?.messages).toBe(1);
+    // Without the header that pages of other sites cannot send, nothing is looked at.
+    const before = mosquitto.lines.length;
+    const stream = await request(`${daemon.webUrl}/api/watch`);
+    await client.publishAsync('attic/lamp', 'on', { qos: 1 });
+    expect(mosquitto.lines.slice(before).some((line) => line.includes('-w1'))).toBe(false);
+    stream.body.destroy();
   });
 
   test('its connection, its outage and its last will are shown', async () => {
