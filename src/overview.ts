@@ -2,14 +2,15 @@
  * Gathers what the parts know into one status: what the user sees on the terminal, the page and in metrics.
  */
 import { fromUnits, type Units } from './core/units.ts';
+import { callsLeft, flushAllowedAt, nextCallAt } from './core/delivery/pace.ts';
 import { unsent } from './core/delivery/plan.ts';
-import { heldAmount } from './core/delivery/settlement.ts';
-import type { Account, DeliveryState, Key } from './core/delivery/state.ts';
+import { heldAmount, waitsForAttribute } from './core/delivery/settlement.ts';
+import type { Attribute, DeliveryState, Key, Settings } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
 import type { MetricFamily } from './core/metrics.ts';
 import { wordsOf } from './core/silence.ts';
-import type { Status } from './core/status.ts';
-import { localDate, type EpochMs, type LocalDate } from './core/time.ts';
+import type { Status, WaitingDay } from './core/status.ts';
+import { HOUR_MS, localDate, type EpochMs, type LocalDate } from './core/time.ts';
 
 export interface OverviewSources {
   readonly version: string;
@@ -23,8 +24,8 @@ export interface OverviewSources {
   readonly delivery: DeliveryState;
   /** Keys of today that are closed or open, for all that has one. */
   readonly keysOfDay: (day: LocalDate) => readonly Key[];
-  readonly callsLeft: number;
-  readonly flushEveryMs: number;
+  /** The delivery's. */
+  readonly settings: Settings;
   readonly counters: Readonly<Counters>;
   readonly undated: number;
   readonly refused: Status['refused_readings'];
@@ -46,12 +47,11 @@ export function overview(sources: OverviewSources): Status {
     problems,
     exist: {
       url: sources.existUrl,
-      state: stateOf(account, now),
-      detail: (account.hold ?? account.pause)?.message ?? null,
+      ...stateOf(sources),
       last_success: iso(account.lastSuccessAt),
       last_flush: iso(account.lastFlushAt),
-      next_flush: iso(nextFlush(delivery, sources.flushEveryMs, now)),
-      calls_left: sources.callsLeft,
+      next_flush: iso(nextFlush(sources)),
+      calls_left: callsLeft(account, sources.settings, now),
     },
     broker: sources.broker,
     connections: sources.connections,
@@ -60,20 +60,44 @@ export function overview(sources: OverviewSources): Status {
     readings: { ...sources.counters },
     refused_readings: sources.refused,
     held: heldOf(delivery),
-    held_attributes: [...delivery.attributes.values()].flatMap(({ name, state, reason }) =>
-      state === 'held' ? [{ attribute: name, reason: reason ?? 'no reason given' }] : [],
-    ),
+    held_attributes: heldAttributesOf(delivery),
     today: zone === undefined ? [] : todayOf(sources, localDate(now, zone)),
   };
 }
 
-function stateOf(account: Account, now: EpochMs): Status['exist']['state'] {
-  if (account.hold) return 'held';
-  if (account.pause && account.pause.until > now) return 'paused';
-  return account.lastSuccessAt === null ? 'starting' : 'ok';
+function stateOf(sources: OverviewSources): Pick<Status['exist'], 'state' | 'detail'> {
+  const { hold, pause, lastSuccessAt } = sources.delivery.account;
+  if (hold) return { state: 'held', detail: hold.message };
+  if (pause && pause.until > sources.now) return { state: 'paused', detail: pause.message };
+  if (isUsedUp(sources)) return { state: 'paused', detail: usedUpWords(sources) };
+  return { state: lastSuccessAt === null ? 'starting' : 'ok', detail: pause?.message ?? null };
 }
 
-function problemsOf({ delivery, timeProblem, undated, troubles, zone, silent }: OverviewSources): string[] {
+/** The hour has no call left but those kept for reading back. */
+function isUsedUp({ delivery, settings, now }: OverviewSources): boolean {
+  return nextCallAt(delivery.account, settings, now) > now;
+}
+
+function usedUpWords({ delivery: { account }, settings, now }: OverviewSources): string {
+  const kept = callsLeft(account, settings, now);
+  const but = kept === 0 ? '' : `, but for ${kept} kept to read back what is unknown`;
+  const nextAt = iso(nextCallAt(account, settings, now));
+  return `the hour's ${settings.callsPerHour} calls are used up${but}; the next at ${nextAt}`;
+}
+
+/** A budget that makes counts wait for longer than its hour is too small for what comes in. */
+function budgetProblem(sources: OverviewSources): string | undefined {
+  const { account } = sources.delivery;
+  const waitsSince = oldestPending(sources);
+  if (account.hold || account.pause || waitsSince === undefined || sources.now - waitsSince <= HOUR_MS)
+    return undefined;
+  if (!isUsedUp(sources)) return undefined;
+  const advice = 'raise exist.calls_per_hour if Exist allows more, or make flush.every longer';
+  return `counts have waited since ${iso(waitsSince)}: ${usedUpWords(sources)}; ${advice}`;
+}
+
+function problemsOf(sources: OverviewSources): string[] {
+  const { delivery, timeProblem, undated, troubles, zone, silent } = sources;
   const problems = [...troubles];
   const { account, attributes, keys } = delivery;
   if (account.hold?.reason === 'unauthorised') {
@@ -83,6 +107,8 @@ function problemsOf({ delivery, timeProblem, undated, troubles, zone, silent }: 
   } else if (account.pause && account.failures >= 3) {
     problems.push(`Exist cannot be reached (${account.pause.message}): counts are kept until it can`);
   }
+  const budget = budgetProblem(sources);
+  if (budget !== undefined) problems.push(budget);
   if (timeProblem !== undefined)
     problems.push(`the time is not known: ${timeProblem}; ${undated} readings wait for it`);
   else if (zone === undefined)
@@ -117,29 +143,64 @@ function queueOf(delivery: DeliveryState, undated: number): Status['queue'] {
 function heldOf({ keys, attributes }: DeliveryState): Status['held'] {
   return [...keys.values()].flatMap((key) => {
     if (!key.held) return [];
-    const { attribute, day, seen } = key;
     const { state, reason, since } = key.held;
-    const open = key.kind === 'sum' ? heldAmount(key, attributes.get(attribute)) : key.wanted;
-    const shown = seen === null ? null : plain(seen);
-    return [
-      {
-        attribute,
-        day,
-        state,
-        reason,
-        since: new Date(since).toISOString(),
-        amount: plain(open),
-        seen: shown,
-      },
-    ];
+    const amount = amountOf(key, attributes.get(key.attribute));
+    const { attribute, day } = key;
+    return [{ attribute, day, state, reason, since: new Date(since).toISOString(), amount, ...seenOf(key) }];
   });
 }
 
-function nextFlush(delivery: DeliveryState, flushEveryMs: number, now: EpochMs): EpochMs | null {
-  const { account, keys } = delivery;
-  if (![...keys.values()].some((key) => isPending(delivery, key))) return null;
-  const allowedAt = account.lastFlushAt === null ? now : account.lastFlushAt + flushEveryMs;
-  return Math.max(now, allowedAt, account.pause?.until ?? 0, account.hold?.until ?? 0) as EpochMs;
+function heldAttributesOf({ keys, attributes }: DeliveryState): Status['held_attributes'] {
+  const held = [...attributes.values()].filter(({ state }) => state === 'held');
+  return held.map((attribute) => ({
+    attribute: attribute.name,
+    reason: attribute.reason ?? 'no reason given',
+    days: [...keys.values()]
+      .filter((key) => key.attribute === attribute.name && waitsForAttribute(key, attribute))
+      .map((key) => waitingDay(key, attribute)),
+  }));
+}
+
+function waitingDay(key: Key, attribute: Attribute): WaitingDay {
+  return {
+    attribute: key.attribute,
+    day: key.day,
+    state: key.flight === 'unknown' ? 'unknown' : 'open',
+    amount: amountOf(key, attribute),
+    ...seenOf(key),
+    set_to: key.kind === 'sum' && key.fixed?.by === 'user' ? number(key.fixed.total) : null,
+  };
+}
+
+/** What of it is not delivered, or not surely. */
+function amountOf(key: Key, attribute: Attribute | undefined): number | string {
+  return plain(key.kind === 'sum' ? heldAmount(key, attribute) : key.wanted);
+}
+
+function seenOf({ seen, seenAt }: Key): Pick<WaitingDay, 'seen' | 'seen_at'> {
+  return { seen: seen === null ? null : plain(seen), seen_at: iso(seenAt) };
+}
+
+/** Not before then, and soon after, if nothing else needs the budget. */
+function nextFlush(sources: OverviewSources): EpochMs | null {
+  const { delivery, settings, now } = sources;
+  const { account } = delivery;
+  const waitsSince = oldestPending(sources);
+  if (waitsSince === undefined) return null;
+  return Math.max(
+    waitsSince + settings.lingerMs,
+    account.flushing ? now : flushAllowedAt(account, settings),
+    account.pause?.until ?? 0,
+    account.hold?.until ?? 0,
+    nextCallAt(account, settings, now),
+  ) as EpochMs;
+}
+
+/** Since when the oldest of what is pending has waited; `undefined` where nothing is. */
+function oldestPending({ delivery, now }: OverviewSources): EpochMs | undefined {
+  const pending = [...delivery.keys.values()].filter((key) => isPending(delivery, key));
+  if (pending.length === 0) return undefined;
+  return Math.min(...pending.map(({ openSince }) => openSince ?? now)) as EpochMs;
 }
 
 function todayOf({ delivery, keysOfDay }: OverviewSources, day: LocalDate): Status['today'] {

@@ -13,12 +13,16 @@ export interface Status {
   readonly problems: readonly string[];
   readonly exist: {
     readonly url: string;
-    /** `starting` before the first answer; `paused`: rate limit or back-off; `held`: only the user can help. */
+    /**
+     * `starting` before the first answer; `paused`: rate limit, back-off, or the hour's calls are used up; `held`:
+     * only the user can help.
+     */
     readonly state: 'starting' | 'ok' | 'paused' | 'held';
     readonly detail: string | null;
     /** ISO 8601 with zone, or null where no call has succeeded yet. */
     readonly last_success: string | null;
     readonly last_flush: string | null;
+    /** Not before then; null where nothing waits. */
     readonly next_flush: string | null;
     /** Calls left in the hour that ends now. */
     readonly calls_left: number;
@@ -83,11 +87,18 @@ export interface Status {
     readonly since: string;
     /** What is not delivered because of it; text for attributes of type text. */
     readonly amount: number | string;
-    /** What the last look at Exist showed, or null where there was none. */
+    /** What Exist showed last, or null where that was nothing, or there was no look. */
     readonly seen: number | string | null;
+    /** ISO 8601 with zone: when it was looked at; what is held is at every start and every night. */
+    readonly seen_at: string | null;
   }[];
   /** Attributes that cannot be written until somebody does something. */
-  readonly held_attributes: readonly { readonly attribute: string; readonly reason: string }[];
+  readonly held_attributes: readonly {
+    readonly attribute: string;
+    readonly reason: string;
+    /** What waits for it; `held drop`, `count` and `set` settle it day by day. */
+    readonly days: readonly WaitingDay[];
+  }[];
   readonly today: readonly {
     readonly attribute: string;
     readonly day: LocalDate;
@@ -96,6 +107,22 @@ export interface Status {
     /** What Exist has confirmed of it. */
     readonly delivered: number | string | null;
   }[];
+}
+
+/** A day of an attribute that is held as a whole. */
+export interface WaitingDay {
+  readonly attribute: string;
+  readonly day: LocalDate;
+  /** `unknown`: a part of the amount was on its way, and nobody knows whether it arrived. */
+  readonly state: 'open' | 'unknown';
+  /** What is not delivered, or not surely; text for attributes of type text. */
+  readonly amount: number | string;
+  /** What Exist showed last, or null where that was nothing, or there was no look. */
+  readonly seen: number | string | null;
+  /** ISO 8601 with zone: when it was looked at. */
+  readonly seen_at: string | null;
+  /** The total that the user set, to be written once the attribute works; else null. */
+  readonly set_to: number | null;
 }
 
 /** What the embedded broker did not do for clients, and why. */

@@ -202,11 +202,11 @@ function prepare(db: Database.Database) {
     readAttributes: db.prepare<[], AttributeRow>('SELECT * FROM attribute ORDER BY name'),
     readAttribute: db.prepare<[string], AttributeRow>('SELECT * FROM attribute WHERE name = ?'),
     forgetBases: db.prepare<[string]>(
-      `UPDATE ledger SET base = NULL, seen = NULL, doubt = 0, repair = 0
+      `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, repair = 0
        WHERE attribute = ? AND kind = 'sum' AND closed = 0 AND flight = 'none'`,
     ),
     forgetDelivered: db.prepare<[string]>(
-      `UPDATE ledger SET delivered = NULL, adopted = NULL, seen = NULL, based = 0
+      `UPDATE ledger SET delivered = NULL, adopted = NULL, seen = NULL, seen_at_ms = NULL, based = 0
        WHERE attribute = ? AND kind = 'value' AND closed = 0 AND flight = 'none'`,
     ),
     writeAttribute: db.prepare<[AttributeRow]>(

@@ -2,7 +2,8 @@
  * What is done to a database that may be older than the last call to Exist: a backup put back, a copy put in its
  * place by hand, or what could be saved of a damaged one.
  *
- * - What it takes for unsent may have arrived long ago: held as a conflict, for a person to decide.
+ * - What it takes for unsent may have arrived long ago: held as a conflict, for a person to decide. What stands at
+ *   Exist by now is not known either; the delivery's first audit looks, and only shows it.
  * - What it believes to stand at Exist is out of date: the base of every day is read anew before anything is
  *   judged by it. Else the ledger would be taken for right, and days that went on would be set back.
  * - Meters and running intervals go on from where they stand now: their rise since the copy was made has been

@@ -122,6 +122,8 @@ export class Books {
     const sum = this.sums.get(id);
     if (!sum || before.kind !== 'sum') return;
     if (typeof total === 'number') this.restart(id, sum, total, after);
+    // Left as it stands at Exist, which nobody had looked at.
+    else if (before.fixed && after.base === null) this.restart(id, sum, this.number(id), after);
   }
 
   /** What is wrong with the day as it stands, in a sentence. */

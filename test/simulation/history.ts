@@ -1,12 +1,13 @@
 /**
  * One life of the delivery: counts and values come, calls go wrong in every way the model knows, the daemon crashes
- * at the boundaries of its effects, people edit days by hand, mappings change, the user settles what is held, and in
- * the end the network heals. Then the books are compared, and once more when the user has settled all that is held.
+ * at the boundaries of its effects, people edit days by hand, mappings change, attributes are lost and found, the user
+ * settles what is held, and in the end the network heals. Then the books are compared, and once more when the user has
+ * settled all that is held.
  */
 import type { Decision } from '../../src/core/delivery/draft.ts';
 import type { ValueType } from '../../src/core/attribute.ts';
 import { countInto, setInto } from '../../src/core/delivery/contribute.ts';
-import type { Settlement } from '../../src/core/delivery/settlement.ts';
+import { heldAmount, waitsForAttribute, type Settlement } from '../../src/core/delivery/settlement.ts';
 import {
   keyOf,
   newAccount,
@@ -14,18 +15,17 @@ import {
   type Attribute,
   type DeliveryState,
   type Key,
-  type Mode,
   type Settings,
+  type SumKey,
 } from '../../src/core/delivery/state.ts';
-import type { Outcome } from '../../src/core/delivery/outcome.ts';
-import type { Answer } from '../../src/core/delivery/request.ts';
 import { step, type Event } from '../../src/core/delivery/step.ts';
-import { DAY_MS, HOUR_MS, localDate, type EpochMs, type LocalDate } from '../../src/core/time.ts';
+import { DAY_MS, HOUR_MS, localDate, type EpochMs } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
 import { Books } from './books.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
-import { misjudge, type JudgingMutant } from './mutants.ts';
+import { flatter, isOfJudging, misjudge } from './mutants.ts';
 import { Random } from './random.ts';
+import { attributeOf, SENSORS, type Incident, type Scenario, type Sensor, type Verdict } from './scenario.ts';
 
 const START = Date.parse('2026-03-27T08:00:00Z') as EpochMs;
 const SETTINGS: Settings = {
@@ -37,63 +37,11 @@ const SETTINGS: Settings = {
   timezone: 'UTC',
 };
 
+/** Calls an hour: enough, few, and so few that a repair, or anything, has to wait for the next hour. */
+const BUDGETS = [300, 300, 10, 3, 2, 1] as const;
+
 /** A life of two weeks takes a hundred. */
 const MOST_CALLS = 5_000;
-
-/** What a defect would look like; each one must be caught. */
-export type Mutant =
-  | JudgingMutant
-  | 'no-write-ahead'
-  | 'no-settle'
-  | 'no-judge'
-  | 'no-audit'
-  | 'blind-retry'
-  | 'two-dates-of-one-name';
-
-interface Sensor {
-  readonly name: string;
-  readonly valueType: ValueType;
-  /** What its mapping makes of a reading. */
-  kind: 'sum' | 'value';
-}
-
-const SENSORS: readonly Sensor[] = [
-  { name: 'fridge', valueType: 'integer', kind: 'sum' },
-  { name: 'water', valueType: 'decimal', kind: 'sum' },
-  { name: 'coffee', valueType: 'decimal', kind: 'sum' },
-  { name: 'weight', valueType: 'decimal', kind: 'value' },
-  { name: 'mood', valueType: 'text', kind: 'value' },
-];
-
-export interface Verdict {
-  readonly seed: number;
-  /** What is wrong, if anything: sentences with attribute and day. */
-  readonly deviations: readonly string[];
-  readonly calls: number;
-  readonly held: number;
-  /** What the devices, the network and the power did, in its order. */
-  readonly story: readonly Incident[];
-}
-
-/** One thing that happened; another run can be confined to some of them by name. */
-export interface Incident {
-  readonly name: string;
-  readonly text: string;
-}
-
-export interface Scenario {
-  readonly seed: number;
-  readonly mode: Mode;
-  readonly mutant?: Mutant;
-  /** Faults that may occur; all by default. Where there are none, the power does not go either. */
-  readonly faults?: readonly Fault[];
-  /** The latest that a request is applied after it was sent; without a bound by default. */
-  readonly latestMs?: number;
-  /** Nothing may deviate or be held, be it reported or not. */
-  readonly isExact?: boolean;
-  /** Names of the incidents that may happen; all by default. */
-  readonly only?: ReadonlySet<string>;
-}
 
 export function live(scenario: Scenario): Verdict {
   return new History(scenario).run();
@@ -127,7 +75,9 @@ class History {
 
   constructor(private readonly scenario: Scenario) {
     this.random = new Random(scenario.seed);
-    this.settings = scenario.mutant === 'no-settle' ? { ...SETTINGS, settleMs: 0 } : SETTINGS;
+    const callsPerHour = new Random(scenario.seed + 3_000_017).pick(BUDGETS);
+    const settleMs = scenario.mutant === 'no-settle' ? 0 : SETTINGS.settleMs;
+    this.settings = { ...SETTINGS, callsPerHour, settleMs };
     this.jitter = new Random(scenario.seed + 1_000_003);
     this.faultRate = scenario.faults?.length === 0 ? 0 : this.random.pick([0.05, 0.2, 0.5]);
     const [first = 'lost', ...others] = scenario.faults ?? FAULTS;
@@ -139,7 +89,7 @@ class History {
         ...sensor,
       }),
     );
-    for (const sensor of this.sensors) this.attributes.set(sensor.name, attribute(sensor, scenario.mode));
+    for (const sensor of this.sensors) this.attributes.set(sensor.name, attributeOf(sensor, scenario.mode));
     const stoodBefore = new Map<string, Units>();
     const echoesDates = this.random.chance(0.5);
     for (const { name, kind, valueType } of this.sensors) {
@@ -174,12 +124,15 @@ class History {
       if (random.chance(0.05) && this.happens(`reload ${done}`, 'the configuration is read again')) {
         this.dispatch({ type: 'reloaded' });
       }
+      if (random.chance(0.05)) this.loseAttribute(done);
+      if (random.chance(0.1)) this.tryAttributes(`attributes ${done}`);
       if (random.chance(0.4)) this.settleOne(done);
       if (random.chance(0.1) && this.happens(`restart ${done}`, 'the daemon starts again')) {
         this.dispatch({ type: 'started' });
       }
     }
     this.isHealed = true;
+    this.tryAttributes('attributes at last');
     // Late requests, settling, repairs, and the audits of two nights after the last day.
     this.passUntil((this.now + 6 * DAY_MS) as EpochMs);
     const deviations = this.deviations();
@@ -280,26 +233,60 @@ class History {
     this.dispatch({ type: 'reloaded' });
   }
 
+  /** Exist does not let us write one: what waits for it is the user's to settle, or rests until it works again. */
+  private loseAttribute(event: number): void {
+    const attribute = [...this.attributes.values()][0];
+    if (attribute?.state !== 'ready' || this.scenario.isExact === true) return;
+    const { name } = attribute;
+    if (!this.happens(`loss ${event}`, `${name} cannot be written from now on`)) return;
+    this.attributes.set(name, { ...attribute, state: 'held', reason: 'not yours' });
+  }
+
+  private tryAttributes(incident: string): void {
+    for (const { name: attribute, state } of this.attributes.values()) {
+      if (state !== 'held') continue;
+      // Not to be left out at the end: what is held with its attribute is visible, and never sent.
+      const isTold = this.happens(`${incident} ${attribute}`, `the user tries ${attribute} again`);
+      if (!isTold && !this.isHealed) continue;
+      this.dispatch({ type: 'settled', settlement: { attribute, day: null, how: 'retry' } });
+    }
+  }
+
   private held(): Key[] {
     return [...this.open.values()].filter((key) => key.held);
   }
 
+  /** Sums of attributes that are held as a whole, and that the user has not set yet. */
+  private waiting(): Key[] {
+    return [...this.open.values()].filter(
+      (key) => key.kind === 'sum' && !key.fixed && waitsForAttribute(key, this.attributes.get(key.attribute)),
+    );
+  }
+
   /** What somebody would say who knows what became of it. */
   private truth(key: Key): 'retry' | 'count' {
-    const isConflict = key.kind === 'sum' && key.held?.state === 'conflict' && key.flight === 'unknown';
+    if (!key.held) return 'count';
+    const isConflict = key.kind === 'sum' && key.held.state === 'conflict' && key.flight === 'unknown';
     return isConflict && this.exist.timesApplied(keyOf(key.attribute, key.day)) > 0 ? 'count' : 'retry';
   }
 
   private settleOne(event: number): void {
     const how = this.random.pick(['truth', 'truth', 'drop', 'set', 'set'] as const);
     const total = this.random.whole(0, 60) * 1_000_000;
-    const [key] = this.held();
+    const [key] = [...this.held(), ...this.waiting()];
     if (!key || this.scenario.isExact === true) return;
     const isText = this.attributes.get(key.attribute)?.valueType === 'text';
     const said = how === 'truth' || (how === 'drop' && key.kind === 'value') ? this.truth(key) : how;
     const id = keyOf(key.attribute, key.day);
     if (!this.happens(`user ${event}`, `the user settles ${id}: ${said} ${total / 1_000_000}`)) return;
+    // Who says that it stands there already, where nobody has looked yet, has typed it in.
+    if (said === 'count' && !key.held && key.kind === 'sum' && key.base === null) this.typeIn(id, key);
     this.settle(key, said, isText ? `said ${total}` : (total as Units));
+  }
+
+  private typeIn(id: string, key: SumKey): void {
+    const amount = heldAmount(key, this.attributes.get(key.attribute));
+    this.exist.edit(id, (Number(this.exist.values.get(id) ?? 0) + amount) as Units);
   }
 
   private settle(
@@ -401,34 +388,8 @@ class History {
     if (mutant === 'blind-retry' && outcome.kind === 'unknown') {
       outcome = { kind: 'not-sent', cause: 'network', message: outcome.message };
     }
-    if (mutant === 'no-judge') outcome = this.flatter(outcome);
+    if (mutant === 'no-judge') outcome = flatter(outcome, this.keys);
     return { type: 'answered', callId: id, outcome };
-  }
-
-  /** What a delivery that never judges would make of an answer: all is as it should be. */
-  private flatter(outcome: Outcome<Answer>): Outcome<Answer> {
-    if (outcome.kind !== 'answered') return outcome;
-    const { body } = outcome;
-    const expected = (name: string, day: LocalDate | undefined): Units | null => {
-      const key = day === undefined ? undefined : this.keys.get(keyOf(name, day));
-      if (key?.kind !== 'sum' || key.base === null) return null;
-      return (key.base + key.ours + key.flightAmount) as Units;
-    };
-    if (body.kind === 'read') {
-      const values = new Map(
-        [...body.values].map(([name, days]) => [
-          name,
-          new Map([...days].map(([day, value]) => [day, expected(name, day) ?? value])),
-        ]),
-      );
-      return { ...outcome, body: { ...body, values } };
-    }
-    if (body.kind !== 'written') return outcome;
-    const success = body.success.map((item) => ({
-      ...item,
-      current: expected(item.name, item.day) ?? undefined,
-    }));
-    return { ...outcome, body: { ...body, success } };
   }
 
   private crash(chance: Random, kind: string): 'before' | 'after' | undefined {
@@ -462,30 +423,7 @@ class History {
   }
 }
 
-function isOfJudging(mutant: Mutant): mutant is JudgingMutant {
-  const all: readonly string[] = ['resend-applied', 'hold-applied', 'values-uncorrected', 'set-adopted'];
-  return all.includes(mutant);
-}
-
 function earliest(a: EpochMs | undefined, b: EpochMs | undefined): EpochMs | undefined {
   if (a === undefined) return b;
   return b === undefined ? a : (Math.min(a, b) as EpochMs);
-}
-
-function attribute({ name, valueType }: Sensor, mode: Mode): Attribute {
-  return {
-    name,
-    existName: name,
-    template: null,
-    label: name,
-    group: 'custom',
-    valueType,
-    wantedMode: mode,
-    mode,
-    state: 'ready',
-    createdByUs: mode === 'strict',
-    reacquired: false,
-    reason: null,
-    retryAt: null,
-  };
 }

@@ -1,5 +1,6 @@
 /** From a history that failed to the shortest one that still fails: what cannot be left out is what matters. */
-import { live, type Scenario, type Verdict } from './history.ts';
+import { live } from './history.ts';
+import type { Scenario, Verdict } from './scenario.ts';
 
 /** Leaves out one incident after the other, the last first, as long as the books still do not balance. */
 export function shrink(scenario: Scenario): Verdict {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Mode } from '../../src/core/delivery/state.ts';
-import { live, type Mutant, type Scenario } from './history.ts';
+import { live } from './history.ts';
+import type { Mutant, Scenario } from './scenario.ts';
 import { shrink, tell } from './shrink.ts';
 
 /** Histories per mode: with those below 10,000 in all within the suite; `npm run simulate` lives a million. */

@@ -5,10 +5,11 @@
  * idempotent and barred by `key.repair` alone. Which of both it was is told by the flight, not by the key's kind: a
  * mapping may have changed that since the call began.
  */
+import type { EpochMs } from '../time.ts';
 import { add, subtract, type Units } from '../units.ts';
 import type { Draft } from './draft.ts';
 import { followUp, judgeSum, judgeValue, type Moment, type Remark } from './judge.ts';
-import { loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
+import { findInRead, loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
 import { followUpAt } from './pace.ts';
 import type { Answer, Failure, Request, WriteItem, WriteSuccess } from './request.ts';
 import type { Key } from './state.ts';
@@ -71,7 +72,11 @@ function doubt(draft: Draft, item: WriteItem, kind: WriteRequest['kind']): void 
     key.flightSince = draft.now;
   } else if (kind === 'update' && key.flight === 'none') {
     // A repair is idempotent: look again once it has rested, judge anew, and send nothing more till then.
-    if (key.kind === 'sum') key.seenAt = null;
+    if (key.kind === 'sum') {
+      key.seenAt = null;
+      // It may arrive yet, after whatever is written next.
+      key.doubt = Math.max(key.doubt, 1) as Units;
+    }
     key.lookAt = (draft.now + draft.settings.settleMs) as typeof draft.now;
   }
 }
@@ -198,13 +203,18 @@ export function takeRead(
   request: Request & { kind: 'read' },
   answer: Answer & { kind: 'read' },
 ): void {
+  const found = new Set(request.items.map(({ attribute }) => attribute));
+  const missed = new Set<string>();
   for (const item of request.items) {
-    const values = answer.values.get(item.name);
-    const shown = values?.get(item.day);
-    const key = draft.key(item.attribute, item.day);
-    if (!key || key.held) continue;
+    const shown = answer.values.get(item.name)?.get(item.day);
     if (shown === undefined) {
-      missFromRead(draft, item.attribute);
+      missed.add(item.attribute);
+      continue;
+    }
+    const key = draft.key(item.attribute, item.day);
+    if (!key) continue;
+    if (key.held) {
+      witness(key, shown, draft.now);
       continue;
     }
     const mode = draft.readonlyAttribute(item.attribute)?.mode ?? 'guarded';
@@ -215,6 +225,19 @@ export function takeRead(
     }
     remark(draft, key, judge(key, mode, shown, draft));
   }
+  for (const name of found) {
+    if (missed.has(name)) missFromRead(draft, name);
+    else findInRead(draft, name);
+  }
+}
+
+/** What stands there is shown beside what is held, for the user to decide by; it decides nothing itself. */
+function witness(key: Key, shown: Units | string | null, now: EpochMs): void {
+  key.lookAt = null;
+  if (key.kind === 'value') key.seen = shown ?? key.seen;
+  else if (typeof shown === 'string') return;
+  else key.seen = shown ?? (0 as Units);
+  key.seenAt = now;
 }
 
 function judge(

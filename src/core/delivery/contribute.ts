@@ -80,6 +80,7 @@ function toValue(key: SumKey, wanted: Units | string): ValueKey {
     dropped: subtract(subtract(key.total, key.ours), key.flightAmount),
     doubted: key.doubt > 0 || key.flight !== 'none' || key.repair,
     seen: key.seen,
+    seenAt: key.seenAt,
   };
 }
 

@@ -43,9 +43,8 @@ function moveInstants(draft: Draft, told: Move, awaited: Move): void {
     const attribute = retryAt === null || awaited(retryAt) === retryAt ? undefined : draft.attribute(name);
     if (attribute) attribute.retryAt = maybe(awaited, attribute.retryAt);
   }
-  for (const { attribute, day, ...found } of [...draft.keys()]) {
-    const { openSince, flightSince, sentAt, lookAt } = found;
-    const pasts = [openSince, flightSince, sentAt, found.kind === 'sum' ? found.seenAt : null];
+  for (const { attribute, day, openSince, flightSince, sentAt, seenAt, lookAt } of [...draft.keys()]) {
+    const pasts = [openSince, flightSince, sentAt, seenAt];
     const isRight =
       pasts.every((at) => at === null || told(at) === at) && (lookAt === null || awaited(lookAt) === lookAt);
     const key = isRight ? undefined : draft.key(attribute, day);
@@ -54,6 +53,6 @@ function moveInstants(draft: Draft, told: Move, awaited: Move): void {
     key.flightSince = maybe(told, flightSince);
     key.sentAt = maybe(told, sentAt);
     key.lookAt = maybe(awaited, lookAt);
-    if (key.kind === 'sum') key.seenAt = maybe(told, key.seenAt);
+    key.seenAt = maybe(told, seenAt);
   }
 }

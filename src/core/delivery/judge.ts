@@ -180,6 +180,7 @@ export function judgeValue(key: ValueKey, mode: Mode, shown: Units | string | nu
   const before = key.seen;
   // A day never goes back to nothing at Exist: a read that shows it lags behind.
   key.seen = shown ?? before;
+  key.seenAt = now;
   if (key.flight === 'unknown') return settleValue(key, mode, shown, before, at);
   if (!key.based) {
     key.based = true;

@@ -5,6 +5,7 @@
  * wanted ──listed as ours──▶ ready ◀──acquired, created── missing
  *    └──not in the list──────────────────────────────────▶ ┘ ▲
  *                             ready ──«unauthorised», once──┘
+ *                             ready ──a read does not show it──▶ rests for `settle`, is asked for once more
  *    anything that only the user can mend ──▶ held ──after a day, or by command──▶ wanted
  * ```
  */
@@ -53,6 +54,9 @@ export function takeOwnership(draft: Draft, request: Request, answer: Answer & {
     const attribute = draft.attribute(item.attribute);
     if (!attribute) return;
     if (result && 'seen' in result) {
+      // What is acquired is taken for what it was, also after Exist did not know it: that may have been a slip, and the
+      // ledger is right then. If somebody deleted it and made it anew, the counts of the open days that went with it
+      // are raised there again (mode shared: what stands there is adopted); nothing that was counted is lost.
       if (request.kind === 'create') {
         attribute.createdByUs = true;
         beginAnew(draft, attribute.name);
@@ -104,8 +108,11 @@ function beginAnew(draft: Draft, name: string): void {
     if (key?.kind !== 'sum') continue;
     key.base = null;
     key.seen = null;
+    key.seenAt = null;
     key.doubt = 0 as Units;
     key.repair = false;
+    // A total that is to be written waits for nothing else.
+    if (key.fixed) key.lookAt = draft.now;
   }
 }
 
@@ -145,12 +152,27 @@ export function loseAttribute(draft: Draft, name: string, failure: Failure): voi
   hold(draft, attribute, reason, null);
 }
 
-/** A read did not show it: its base line is unknown, which is not the same as zero. */
+/**
+ * A read did not show it: what stands there is unknown, which is not the same as nothing. It may be a slip: nothing is
+ * done with it for `settle`, then the same days are asked for again; held is what that does not show either.
+ */
 export function missFromRead(draft: Draft, name: string): void {
   const attribute = draft.attribute(name);
   if (attribute?.state !== 'ready') return;
+  if (attribute.retryAt === null) {
+    attribute.retryAt = after(draft.now, draft.settings.settleMs);
+    draft.note({ level: 'warn', attribute: name, text: 'Exist does not show its values: asking once more' });
+    return;
+  }
   const hint = `does the token have the read scope of group "${attribute.group}"?`;
   hold(draft, attribute, `Exist does not show its values: ${hint}`, HOUR_MS);
+}
+
+/** A read showed it: if one before did not, that was a slip. */
+export function findInRead(draft: Draft, name: string): void {
+  if (draft.readonlyAttribute(name)?.retryAt === null) return;
+  const attribute = draft.attribute(name);
+  if (attribute?.state === 'ready') attribute.retryAt = null;
 }
 
 function hold(draft: Draft, attribute: Attribute, reason: string, retryMs: number | null): void {

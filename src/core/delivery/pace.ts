@@ -53,9 +53,17 @@ export function callsLeft(account: Account, settings: Settings, now: EpochMs): n
   return Math.max(0, settings.callsPerHour - spentWithinHour(account, now));
 }
 
-/** The part of the budget that writes leave alone, so that an unknown outcome can always be read back. */
-export function reservedCalls(settings: Settings): number {
-  return Math.min(settings.callsPerHour - 1, Math.max(1, Math.floor(settings.callsPerHour / 10)));
+/**
+ * The part of the budget that all else leaves alone, so that an unknown outcome can always be read back. Two calls are
+ * never in it: a repair takes a look and an `update` within a minute, and must stay possible.
+ */
+export function reservedCalls({ callsPerHour }: Settings): number {
+  return Math.max(0, Math.min(callsPerHour - 2, Math.max(1, Math.floor(callsPerHour / 10))));
+}
+
+/** When anything but reading back an unknown outcome may be called again; `now` where it may. */
+export function nextCallAt(account: Account, settings: Settings, now: EpochMs): EpochMs {
+  return budgetFreeAt(account, settings, now, reservedCalls(settings) + 1);
 }
 
 export function spend(account: Account, now: EpochMs): void {
@@ -67,13 +75,21 @@ export function spend(account: Account, now: EpochMs): void {
     : [...recent, { minute, calls: 1 }];
 }
 
-/** When the oldest calls leave the window and something may be sent again. */
-export function budgetFreeAt(account: Account, now: EpochMs): EpochMs {
-  const minute = Math.floor(now / MINUTE_MS);
-  const oldest = Math.min(
-    ...account.spent.filter((entry) => withinHour(entry.minute, minute)).map((e) => e.minute),
-  );
-  return Number.isFinite(oldest) ? (((oldest + MINUTES_AN_HOUR + 1) * MINUTE_MS) as EpochMs) : now;
+/**
+ * When enough of the oldest calls have left the hour for `calls` to be left; `now` where so many are.
+ * @param calls no more than the hour has in all
+ */
+export function budgetFreeAt(account: Account, settings: Settings, now: EpochMs, calls: number): EpochMs {
+  const thisMinute = Math.floor(now / MINUTE_MS);
+  const recent = account.spent.filter(({ minute }) => withinHour(minute, thisMinute));
+  let left = settings.callsPerHour - spentWithinHour(account, now);
+  let freeAt = now;
+  for (const { minute, calls: freed } of recent.sort((a, b) => a.minute - b.minute)) {
+    if (left >= calls) break;
+    left += freed;
+    freeAt = ((minute + MINUTES_AN_HOUR + 1) * MINUTE_MS) as EpochMs;
+  }
+  return freeAt;
 }
 
 function spentWithinHour(account: Account, now: EpochMs): number {

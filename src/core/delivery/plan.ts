@@ -7,12 +7,16 @@
  * 4. looks: unknown outcomes that have rested, repairs, follow-ups, the audit, base lines of keys about to be sent
  * 5. repairs judged on a fresh look
  * 6. the flush: sums by `increment`, values by `update`
+ *
+ * Of the hour's budget a part is kept for the probe, which goes alone, and for reading back unknown outcomes: nobody
+ * can tell what stands at Exist before that is done. All else waits, the repair that it leads to as well: what is to be
+ * set right is known by then, and many repairs would use up what other unknown outcomes need.
  */
 import { isWholeNumber } from '../attribute.ts';
-import { MINUTE_MS, addDays, daysBetween, type EpochMs, type LocalDate } from '../time.ts';
+import { HOUR_MS, MINUTE_MS, addDays, daysBetween, type EpochMs, type LocalDate } from '../time.ts';
 import { add, subtract, wholePart, type Units } from '../units.ts';
 import type { Draft } from './draft.ts';
-import { after, budgetFreeAt, callsLeft, flushAllowedAt, reservedCalls } from './pace.ts';
+import { after, budgetFreeAt, flushAllowedAt, reservedCalls } from './pace.ts';
 import type { Request, WriteItem } from './request.ts';
 import type { Attribute, Key, SumKey } from './state.ts';
 
@@ -22,6 +26,8 @@ const MOST_ITEMS = 35;
 const MOST_DAYS = 31;
 /** A repair trusts a look no longer than this. */
 const FRESH_MS = MINUTE_MS;
+/** Where an hour has one call only, the repair comes with the next hour's. */
+const FRESH_OF_ONE_CALL_MS = 2 * HOUR_MS;
 
 export interface Plan {
   readonly request: Request | undefined;
@@ -29,24 +35,56 @@ export interface Plan {
   readonly wakeAt: EpochMs | undefined;
 }
 
+/** A call to make once the budget has room for it. */
+interface Wanted {
+  readonly request: Request;
+  /** For how many calls there must be room: a look that a repair is to follow is one of two. */
+  readonly calls: number;
+  /** Of a flush: whether this is the last of its calls. */
+  readonly isLast?: boolean;
+}
+
 export function plan(draft: Draft): Plan {
   const { account, settings, now } = draft;
   if (account.hold) {
     if (now < account.hold.until) return { request: undefined, wakeAt: account.hold.until };
-    return withinBudget(draft, 1, { kind: 'profile' });
+    const freeAt = budgetFreeAt(account, settings, now, 1);
+    return freeAt > now ? { request: undefined, wakeAt: freeAt } : begin({ kind: 'profile' });
   }
   if (account.pause && now < account.pause.until) return { request: undefined, wakeAt: account.pause.until };
 
-  const needed = planProfile(draft) ?? planOwnership(draft) ?? planLook(draft);
-  if (needed) return withinBudget(draft, 0, needed);
-  const write = planRepair(draft) ?? planFlush(draft);
-  if (write) return withinBudget(draft, write.kind === 'read' ? 0 : reservedCalls(settings), write);
-  return { request: undefined, wakeAt: nextDue(draft) };
+  const wanted =
+    one(planProfile(draft) ?? planOwnership(draft)) ??
+    planLook(draft) ??
+    one(planRepair(draft)) ??
+    planFlush(draft);
+  if (!wanted) return { request: undefined, wakeAt: nextDue(draft) };
+  const freeAt = budgetFreeAt(account, settings, now, reservedCalls(settings) + wanted.calls);
+  if (freeAt > now) return planReserved(draft, freeAt);
+  if (wanted.isLast !== undefined) {
+    if (!account.flushing) account.lastFlushAt = now;
+    account.flushing = !wanted.isLast;
+  }
+  return begin(wanted.request);
 }
 
-function withinBudget(draft: Draft, reserve: number, request: Request): Plan {
-  if (callsLeft(draft.account, draft.settings, draft.now) > reserve) return { request, wakeAt: undefined };
-  return { request: undefined, wakeAt: budgetFreeAt(draft.account, draft.now) };
+function one(request: Request | undefined): Wanted | undefined {
+  return request && { request, calls: 1 };
+}
+
+function begin(request: Request): Plan {
+  return { request, wakeAt: undefined };
+}
+
+/** Nothing but unknown outcomes is read back until `freeAt`. */
+function planReserved(draft: Draft, freeAt: EpochMs): Plan {
+  const { account, settings, now } = draft;
+  const unknown = [...draft.keys()].filter(isUnknown);
+  const earliestAt = Math.min(...unknown.map((key) => lookDueAt(draft, key) ?? Infinity));
+  const readAt = Math.max(budgetFreeAt(account, settings, now, 1), earliestAt);
+  if (readAt > now) return { request: undefined, wakeAt: Math.min(readAt, freeAt) as EpochMs };
+  const due = unknown.filter((key) => isLookDue(draft, key));
+  return begin(read(draft, due));
 }
 
 function planProfile({ account, settings }: Draft): Request | undefined {
@@ -86,33 +124,58 @@ function planOwnership(draft: Draft): Request | undefined {
 }
 
 /** The keys that are to be read back now, as one call: those of the newest 31 days first. */
-function planLook(draft: Draft): Request | undefined {
-  const { settings, now } = draft;
-  const due: Readonly<Key>[] = [];
+function planLook(draft: Draft): Wanted | undefined {
   const flushDue = flushDueAt(draft);
-  for (const key of draft.keys()) {
-    if (key.held || !isReady(draft, key)) continue;
-    const unknown = key.flight === 'unknown' && now >= after(key.flightSince ?? now, settings.settleMs);
-    const looked = key.flight === 'none' && key.lookAt !== null && key.lookAt <= now;
-    const rested = key.lookAt === null || key.lookAt <= now;
-    const stale = key.kind === 'sum' && key.repair && key.flight === 'none' && rested && !isFresh(key, now);
-    const baseless = needsBase(draft, key) && flushDue !== undefined && flushDue <= now && isOpen(draft, key);
-    if (unknown || looked || stale || baseless) due.push(key);
-  }
-  return due.length === 0 ? undefined : read(draft, due);
+  const isFlushing = flushDue !== undefined && flushDue <= draft.now;
+  const due = [...draft.keys()].filter(
+    (key) => isLookDue(draft, key) || isStale(draft, key) || (isFlushing && isBaseless(draft, key)),
+  );
+  if (due.length === 0) return undefined;
+  const isRepaired = due.some((key) => key.kind === 'sum' && key.repair && !key.held);
+  return { request: read(draft, due), calls: isRepaired ? Math.min(2, draft.settings.callsPerHour) : 1 };
 }
 
-function read(draft: Draft, due: readonly Readonly<Key>[]): Request {
-  const dateMax = due.reduce<LocalDate>(
-    (latest, key) => (key.day > latest ? key.day : latest),
-    '' as LocalDate,
-  );
+function isLookDue(draft: Draft, key: Readonly<Key>): boolean {
+  const at = lookDueAt(draft, key);
+  return at !== null && at <= draft.now;
+}
+
+/** When the key is to be looked at by itself; where it is held, only to show what stands there. */
+function lookDueAt(draft: Draft, key: Readonly<Key>): EpochMs | null {
+  const attribute = draft.readonlyAttribute(key.attribute);
+  const at = isUnknown(key) ? after(key.flightSince ?? draft.now, draft.settings.settleMs) : key.lookAt;
+  if (at === null || attribute?.state !== 'ready') return null;
+  return Math.max(at, attribute.retryAt ?? 0) as EpochMs;
+}
+
+/** It is to be set right, and the last look is too old for that. */
+function isStale(draft: Draft, key: Readonly<Key>): boolean {
+  if (key.kind !== 'sum' || !key.repair || key.held || key.flight !== 'none' || key.lookAt !== null)
+    return false;
+  return isReady(draft, key) && !isFresh(draft, key);
+}
+
+/** It cannot be sent before what stands there is known. */
+function isBaseless(draft: Draft, key: Readonly<Key>): boolean {
+  return needsBase(draft, key) && isOpen(draft, key);
+}
+
+function isUnknown(key: Readonly<Key>): boolean {
+  return key.flight === 'unknown' && !key.held;
+}
+
+/** One look at as many of them as it can take, unknown outcomes before all others. */
+function read(draft: Draft, all: readonly Readonly<Key>[]): Request {
+  const unknown = all.filter(isUnknown);
+  const due = [...unknown, ...all.filter((key) => !isUnknown(key))];
+  const dateMax = lastDay(unknown.length > 0 ? unknown : all, all);
   const names = new Set<string>();
   const items: { attribute: string; name: string; day: LocalDate }[] = [];
   let first = dateMax;
   for (const key of due) {
     const name = draft.readonlyAttribute(key.attribute)?.existName;
-    if (name === undefined || name === null || key.day <= addDays(dateMax, -MOST_DAYS)) continue;
+    if (name === undefined || name === null) continue;
+    if (key.day > dateMax || key.day <= addDays(dateMax, -MOST_DAYS)) continue;
     if (!names.has(name) && names.size === MOST_ITEMS) continue;
     names.add(name);
     items.push({ attribute: key.attribute, name, day: key.day });
@@ -121,23 +184,36 @@ function read(draft: Draft, due: readonly Readonly<Key>[]): Request {
   return { kind: 'read', items, days: daysBetween(first, dateMax) + 1, dateMax };
 }
 
+/** The last day of a look that reaches the newest of `first`, and of the others what lies near them. */
+function lastDay(first: readonly Readonly<Key>[], all: readonly Readonly<Key>[]): LocalDate {
+  const newest = latest(first.map(({ day }) => day));
+  const reached = first.filter(({ day }) => day > addDays(newest, -MOST_DAYS)).map(({ day }) => day);
+  const oldest = reached.reduce((a, b) => (a < b ? a : b));
+  return latest(all.map(({ day }) => day).filter((day) => day < addDays(oldest, MOST_DAYS)));
+}
+
+function latest(days: readonly LocalDate[]): LocalDate {
+  return days.reduce((a, b) => (a > b ? a : b));
+}
+
 function planRepair(draft: Draft): Request | undefined {
   const items: WriteItem[] = [];
   for (const key of draft.keys()) {
     if (key.kind !== 'sum' || !key.repair || key.held || key.flight !== 'none' || key.base === null) continue;
     const name = readyName(draft, key);
-    if (name === undefined || !isFresh(key, draft.now)) continue;
+    if (name === undefined || !isFresh(draft, key)) continue;
     items.push({ attribute: key.attribute, name, day: key.day, value: add(key.base, key.ours) });
     if (items.length === draft.settings.batch) break;
   }
   return items.length === 0 ? undefined : { kind: 'update', items };
 }
 
-function isFresh(key: Readonly<SumKey>, now: EpochMs): boolean {
-  return key.seenAt !== null && key.seenAt <= now && now - key.seenAt <= FRESH_MS;
+function isFresh({ settings, now }: Draft, { seenAt }: Readonly<SumKey>): boolean {
+  const freshMs = settings.callsPerHour === 1 ? FRESH_OF_ONE_CALL_MS : FRESH_MS;
+  return seenAt !== null && seenAt <= now && now - seenAt <= freshMs;
 }
 
-function planFlush(draft: Draft): Request | undefined {
+function planFlush(draft: Draft): Wanted | undefined {
   const { account, settings, now } = draft;
   const dueAt = flushDueAt(draft);
   if (dueAt === undefined || dueAt > now) {
@@ -159,9 +235,7 @@ function planFlush(draft: Draft): Request | undefined {
     items.push({ attribute: key.attribute, name, day: key.day, value: sendable(draft, key) });
     if (items.length === settings.batch) break;
   }
-  if (!account.flushing) account.lastFlushAt = now;
-  account.flushing = items.length < open.length;
-  return { kind, items };
+  return { request: { kind, items }, calls: 1, isLast: items.length === open.length };
 }
 
 /** When the next flush is due, `undefined` where nothing is open. */
@@ -213,19 +287,16 @@ function isReady(draft: Draft, key: Readonly<Key>): boolean {
 
 function readyName(draft: Draft, key: Readonly<Key>): string | undefined {
   const attribute = draft.readonlyAttribute(key.attribute);
-  return attribute?.state === 'ready' ? (attribute.existName ?? undefined) : undefined;
+  if (attribute?.state !== 'ready' || (attribute.retryAt ?? 0) > draft.now) return undefined;
+  return attribute.existName ?? undefined;
 }
 
 /** The earliest instant at which anything becomes due. */
 function nextDue(draft: Draft): EpochMs | undefined {
-  const { account, settings } = draft;
-  const times: (EpochMs | null | undefined)[] = [flushDueAt(draft), account.nextAuditAt];
-  for (const attribute of draft.attributes()) if (attribute.state === 'held') times.push(attribute.retryAt);
-  for (const key of draft.keys()) {
-    if (key.held || !isReady(draft, key)) continue;
-    if (key.flight === 'unknown') times.push(after(key.flightSince ?? draft.now, settings.settleMs));
-    else times.push(key.lookAt);
-  }
+  const times: (EpochMs | null | undefined)[] = [flushDueAt(draft), draft.account.nextAuditAt];
+  for (const { retryAt } of draft.attributes())
+    if (retryAt !== null && retryAt > draft.now) times.push(retryAt);
+  for (const key of draft.keys()) times.push(lookDueAt(draft, key));
   const known = times.filter((time): time is EpochMs => time !== null && time !== undefined);
   return known.length === 0 ? undefined : (Math.max(draft.now, Math.min(...known)) as EpochMs);
 }

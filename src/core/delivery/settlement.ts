@@ -10,6 +10,10 @@
  *
  * Where it was an `update` to the ledger's total that Exist refused (or does not keep), what is held is what Exist
  * last showed too little (or too much), and `drop` and `count` leave Exist as it stands.
+ *
+ * A day of an attribute that is held as a whole is settled as a refused one is, with all of it that waits; only
+ * `retry` is the attribute's. What was in flight counts among what waits: whatever became of it, its amount stays in
+ * doubt, and the first look once the attribute works sets the day right. A total that is `set` is written then.
  */
 import { isWholeNumber, type ValueType } from '../attribute.ts';
 import { valueFor } from '../mapping/set.ts';
@@ -17,7 +21,7 @@ import { add, formatUnits, fromUnits, subtract, UNITS_PER_ONE, type Units } from
 import type { LocalDate } from '../time.ts';
 import type { Draft } from './draft.ts';
 import { unsent } from './plan.ts';
-import { keyOf, type Attribute, type DeliveryState, type SumKey, type ValueKey } from './state.ts';
+import { keyOf, type Attribute, type DeliveryState, type Key, type SumKey, type ValueKey } from './state.ts';
 
 export type Settlement =
   /** Without a day: a held attribute is looked at again. */
@@ -29,8 +33,17 @@ type DaySettlement =
   /** Text is read as a payload would be: `12,5`, `07:30`, or text where the attribute takes text. */
   | { readonly how: 'set'; readonly total: Units | string };
 
-/** Why it cannot be done: nothing is held there, or the total is none that the attribute takes. */
-export type Objection = { readonly kind: 'not-held' } | { readonly kind: 'total'; readonly reason: string };
+/** Why it cannot be done. */
+export type Objection =
+  /** Nothing is held there. */
+  | { readonly kind: 'not-held' }
+  /** The total is none that the attribute takes. */
+  | { readonly kind: 'total'; readonly reason: string }
+  /** Only the attribute as a whole can be tried again. */
+  | { readonly kind: 'attribute-held'; readonly reason: string };
+
+/** Why it was not done: besides, that it could not be put on disk. */
+export type Refusal = Objection | { readonly kind: 'unwritten'; readonly reason: string };
 
 /** What `settle` would not carry out, in words for the user. */
 export function objectionTo(
@@ -40,10 +53,27 @@ export function objectionTo(
   const attribute = attributes.get(settlement.attribute);
   if (settlement.day === null) return attribute?.state === 'held' ? undefined : { kind: 'not-held' };
   const key = keys.get(keyOf(settlement.attribute, settlement.day));
-  if (!key?.held) return { kind: 'not-held' };
+  if (!key || !isForTheUser(key, attribute)) return { kind: 'not-held' };
+  if (settlement.how === 'retry' && !key.held) {
+    const reason = `${key.attribute} is held as a whole: \`mqtt2exist held retry ${key.attribute}\` tries it again, with all its days`;
+    return { kind: 'attribute-held', reason };
+  }
   if (settlement.how !== 'set') return undefined;
   const read = totalOf(key.kind, attribute?.valueType, settlement.total);
   return 'reason' in read ? { kind: 'total', reason: read.reason } : undefined;
+}
+
+function isForTheUser(key: Readonly<Key>, attribute: Readonly<Attribute> | undefined): boolean {
+  return key.held !== null || waitsForAttribute(key, attribute);
+}
+
+/** Something of the day waits, and only because its attribute is held as a whole. */
+export function waitsForAttribute(key: Readonly<Key>, attribute: Readonly<Attribute> | undefined): boolean {
+  if (attribute?.state !== 'held' || key.held || key.flight === 'sending') return false;
+  if (key.flight === 'unknown') return true;
+  return key.kind === 'sum'
+    ? key.fixed !== null || heldAmount(key, attribute) !== 0
+    : key.wanted !== key.delivered;
 }
 
 type Total = { readonly units: Units | string } | { readonly reason: string };
@@ -83,13 +113,14 @@ type OfDay = Extract<Settlement, { readonly day: LocalDate }>;
 
 function settleDay(draft: Draft, settlement: OfDay): void {
   const key = draft.key(settlement.attribute, settlement.day);
-  if (!key?.held) return;
+  const attribute = draft.readonlyAttribute(settlement.attribute);
+  if (!key || !isForTheUser(key, attribute) || (settlement.how === 'retry' && !key.held)) return;
   const total =
-    settlement.how === 'set'
-      ? totalOf(key.kind, draft.readonlyAttribute(key.attribute)?.valueType, settlement.total)
-      : undefined;
+    settlement.how === 'set' ? totalOf(key.kind, attribute?.valueType, settlement.total) : undefined;
   if (total && 'reason' in total) return;
-  const { held } = key;
+  const was = key.held
+    ? `${key.held.state}: ${key.held.reason}`
+    : `held with its attribute: ${attribute?.reason ?? 'no reason given'}`;
   const text =
     key.kind === 'sum'
       ? settleSum(draft, key, settlement.how, total?.units)
@@ -101,7 +132,7 @@ function settleDay(draft: Draft, settlement: OfDay): void {
     level: 'info',
     attribute: key.attribute,
     day: key.day,
-    text: `settled by the user (${settlement.how}; was ${held.state}: ${held.reason}): ${text}`,
+    text: `settled by the user (${settlement.how}; was ${was}): ${text}`,
   });
 }
 
@@ -128,7 +159,8 @@ function settleSum(draft: Draft, key: SumKey, how: OfDay['how'], total: Units | 
   // It may have been applied all the same, or be applied yet.
   key.doubt = add(key.doubt, Math.max(inFlight, 0) as Units);
   const open = unsent(key, draft.readonlyAttribute(key.attribute));
-  const amount = inFlight === 0 && key.held?.state === 'refused' ? open : inFlight;
+  const isAboutAll = key.held === null || (key.held.state === 'refused' && inFlight === 0);
+  const amount = isAboutAll ? open : inFlight;
   key.openSince = draft.now;
   key.lookAt = draft.now;
   if (how === 'set' && typeof total === 'number') {
@@ -179,7 +211,8 @@ function settleRepair(key: SumKey, how: OfDay['how'], amount: Units, lacking: Un
 /** What stands at Exist is taken as it is: it was all that the conflict was about. */
 function rebase(key: SumKey): string {
   const before = key.base;
-  if (key.seen !== null) key.base = subtract(key.seen, key.ours);
+  // Never looked at: it is read before anything is made of it.
+  key.base = key.seen === null ? null : subtract(key.seen, key.ours);
   const change = subtract(key.base ?? (0 as Units), before ?? key.base ?? (0 as Units));
   if (key.seen === null || change === 0) return '';
   return `; Exist shows ${formatUnits(key.seen)}, ${formatUnits(change)} away from what was sent: taken as somebody else's change`;
@@ -199,10 +232,13 @@ function settleValue(
   key.adopted = null;
   key.lookAt = draft.now;
   if (how === 'drop' || how === 'count') {
+    // The last look was before the call of which nobody knows what became: it does not tell what stays.
+    if (key.held === null && key.flight === 'unknown') key.seen = null;
     key.adopted = key.seen === key.wanted ? null : key.seen;
     key.doubted = false;
     key.delivered = key.wanted;
     key.openSince = null;
+    if (key.seen === null) leave(key);
     return 'what stands at Exist stays';
   }
   if (total !== undefined) key.wanted = total;
@@ -210,4 +246,11 @@ function settleValue(
   key.openSince = draft.now;
   if (total === undefined) return 'it will be sent again';
   return `the day's value is set to ${typeof total === 'number' ? formatUnits(total) : JSON.stringify(total)}`;
+}
+
+/** Nothing is known to stand there: a look that shows nothing would take the value for lost, and have it sent again. */
+function leave(key: ValueKey): void {
+  key.closed = true;
+  key.lookAt = null;
+  key.based = false;
 }

@@ -94,7 +94,7 @@ export interface Attribute {
   /** Acquired again after a write said it is not ours, and no write has succeeded since. */
   reacquired: boolean;
   reason: string | null;
-  /** When a held attribute is looked at again by itself. */
+  /** When a held attribute is looked at again by itself; of one that is ready: when it is asked for once more. */
   retryAt: EpochMs | null;
 }
 
@@ -111,6 +111,8 @@ interface KeyBase {
   looksLeft: number;
   /** When a call last carried it. */
   sentAt: EpochMs | null;
+  /** When `seen` was seen; a repair goes out only on a fresh look. */
+  seenAt: EpochMs | null;
   held: Held | null;
   /** Audited clean two days on: nothing more is expected. A late contribution opens it again. */
   closed: boolean;
@@ -156,8 +158,6 @@ export interface SumKey extends KeyBase {
   repair: boolean;
   /** Repairs in a row that did not hold. */
   repairs: number;
-  /** When `seen` was seen; a repair goes out only on a fresh look. */
-  seenAt: EpochMs | null;
 }
 
 /** A day whose one value is written by `update`. */
@@ -227,6 +227,7 @@ export function newSumKey(
     lookAt: null,
     looksLeft: 0,
     sentAt: null,
+    seenAt: null,
     held: null,
     closed: false,
     dropped: zero,
@@ -239,7 +240,6 @@ export function newSumKey(
     seen: null,
     repair: false,
     repairs: 0,
-    seenAt: null,
   };
 }
 
@@ -261,6 +261,7 @@ export function newValueKey(
     lookAt: null,
     looksLeft: 0,
     sentAt: null,
+    seenAt: null,
     held: null,
     closed: false,
     total: zero,

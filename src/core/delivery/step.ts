@@ -225,9 +225,9 @@ function tidy(draft: Draft): void {
   if (account.nextAuditAt !== null && account.nextAuditAt <= now) {
     account.nextAuditAt = nextAuditAt(now, zone, draft.random);
     account.zoneIsOld = true;
-    for (const { attribute, day, held, flight } of [...draft.keys()]) {
-      const key = held || flight !== 'none' ? undefined : draft.key(attribute, day);
-      if (key && isBased(key)) key.lookAt = now;
+    for (const found of [...draft.keys()]) {
+      const key = isAudited(found) ? draft.key(found.attribute, found.day) : undefined;
+      if (key) key.lookAt = now;
     }
   }
   const closing = addDays(localDate(now, zone), -2);
@@ -239,7 +239,10 @@ function tidy(draft: Draft): void {
   }
 }
 
-function isBased(key: Readonly<Key>): boolean {
+/** What is held is not judged, but the user is to decide by what stands there now. */
+function isAudited(key: Readonly<Key>): boolean {
+  if (key.held) return true;
+  if (key.flight !== 'none') return false;
   return key.kind === 'sum' ? key.base !== null : key.delivered !== null;
 }
 

@@ -9,6 +9,7 @@ import {
   type Account,
   type Attribute,
   type Key,
+  type Mode,
   type Settings,
   type SumKey,
 } from '../../../src/core/delivery/state.ts';
@@ -18,14 +19,15 @@ import type { Units } from '../../../src/core/units.ts';
 
 export const TODAY = '2026-11-24' as LocalDate;
 export const NOON = Date.parse('2026-11-24T12:00:00Z') as EpochMs;
-export const SETTINGS: Settings = {
+/** The account's own zone is asked for. */
+export const ZONELESS: Settings = {
   settleMs: 90_000,
   callsPerHour: 300,
   flushEveryMs: 5 * MINUTE_MS,
   lingerMs: 2_000,
   batch: 35,
-  timezone: 'UTC',
 };
+export const SETTINGS: Settings = { ...ZONELESS, timezone: 'UTC' };
 
 export const ok = (body: Answer): Outcome<Answer> => ({ kind: 'answered', status: 200, body });
 export const unknown: Outcome<Answer> = { kind: 'unknown', message: 'cut off' };
@@ -115,4 +117,12 @@ export class Bench {
     if (key?.kind !== 'sum') throw new Error(`no sum for ${name} on ${day}`);
     return key;
   }
+}
+
+/** A bench whose first increment is on its way, with `before` standing at Exist. */
+export function sending(amount = 3, before: number | null = 10, mode: Mode = 'guarded'): Bench {
+  const bench = new Bench().attribute('water', { mode }).contribute('water', amount);
+  bench.wake(2_000);
+  bench.show(before);
+  return bench;
 }

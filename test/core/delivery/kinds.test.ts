@@ -145,3 +145,22 @@ test('counts do not wait for a follow-up look where the value before them was in
   bench.wake(2_000);
   expect(bench.account.call?.request.kind).toBe('read');
 });
+
+test('what a repair of unknown outcome wrote, and arrives after the day was written whole, is written over', () => {
+  const bench = attribute('guarded').count(3).run();
+  // Somebody lowers it; that is set right twice, since the first answer is lost.
+  bench.stands = 1;
+  bench.step({ type: 'started' });
+  bench.show(1);
+  expect(bench.account.call?.request).toMatchObject({ kind: 'update', items: [{ value: units(3) }] });
+  bench.answer(unknown);
+  bench.run();
+  expect(bench.stands).toBe(3);
+  bench.set(50).run();
+  expect(bench.stands).toBe(50);
+  bench.stands = 3;
+  bench.step({ type: 'started' });
+  bench.show(3);
+  bench.run();
+  expect(bench.stands).toBe(50);
+});

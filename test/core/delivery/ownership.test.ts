@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../src/core/delivery/outcome.ts';
 import type { Answer } from '../../../src/core/delivery/request.ts';
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/core/time.ts';
-import { Bench, ok, TODAY, units } from './bench.ts';
+import { addDays, DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/core/time.ts';
+import { Bench, ok, SETTINGS, TODAY, units, unknown } from './bench.ts';
 
 const owned = ok({ kind: 'owned', attributes: [], nextPage: null });
 
@@ -34,10 +34,100 @@ describe('an attribute that was deleted at Exist', () => {
     expect(bench.key()).toMatchObject({ base: null, doubt: 0 });
   });
 
+  test('has the total that the user set for a day written once it is there again', () => {
+    const bench = counting();
+    bench.fail('not_found');
+    bench.step({
+      type: 'settled',
+      settlement: { attribute: 'water', day: TODAY, how: 'set', total: units(20) },
+    });
+    bench.step({ type: 'settled', settlement: { attribute: 'water', day: null, how: 'retry' } });
+    bench.answer(owned);
+    expect(bench.answer(seen('water'))).toMatchObject({ kind: 'read', items: [{ attribute: 'water' }] });
+    expect(bench.show(0)).toMatchObject({ kind: 'update', items: [{ value: units(20) }] });
+  });
+
   test('is told of, with what brings it back', () => {
     const bench = counting();
     bench.fail('not_found');
     expect(bench.attributes.get('water')?.reason).toMatch(/was it deleted\? `held retry` creates it anew/);
+  });
+});
+
+describe('an attribute that a read does not show', () => {
+  const nothing = ok({ kind: 'read', values: new Map() });
+  const missing = (): Bench => {
+    const bench = new Bench().attribute('water').contribute('water', 3);
+    bench.wake(2_000);
+    expect(bench.answer(nothing)).toBeUndefined();
+    return bench;
+  };
+
+  test('is asked for once more after settle, and what stands there is not taken for nothing', () => {
+    const bench = missing();
+    expect(bench.attributes.get('water')?.state).toBe('ready');
+    expect(bench.step({ type: 'wake' }).wakeAt).toBe(bench.now + SETTINGS.settleMs);
+    expect(bench.wake(SETTINGS.settleMs - 1)).toBeUndefined();
+    expect(bench.key()).toMatchObject({ base: null, flight: 'none' });
+    expect(bench.wake(1)).toMatchObject({ kind: 'read', items: [{ attribute: 'water' }] });
+    expect(bench.show(10)).toMatchObject({ kind: 'increment', items: [{ value: units(3) }] });
+    expect(bench.key().base).toBe(units(10));
+    expect(bench.attributes.get('water')?.retryAt).toBeNull();
+  });
+
+  test('is held for an hour where the second read does not show it either', () => {
+    const bench = missing();
+    bench.wake(SETTINGS.settleMs);
+    expect(bench.answer(nothing)).toBeUndefined();
+    expect(bench.attributes.get('water')).toMatchObject({ state: 'held', retryAt: bench.now + HOUR_MS });
+    expect(bench.attributes.get('water')?.reason).toMatch(/read scope/);
+    expect(bench.key()).toMatchObject({ base: null, flight: 'none' });
+  });
+
+  test('is asked for once more each time that it was shown in between', () => {
+    const bench = missing();
+    bench.wake(SETTINGS.settleMs);
+    bench.show(10);
+    bench.applied(13);
+    bench.wake(DAY_MS);
+    expect(bench.answer(nothing)).toBeUndefined();
+    expect(bench.attributes.get('water')?.state).toBe('ready');
+  });
+
+  test('where only one of its days is missing is held all the same when that stays so', () => {
+    const bench = new Bench().attribute('water');
+    bench.contribute('water', 1, addDays(TODAY, -1)).contribute('water', 3);
+    bench.wake(2_000);
+    bench.show(10);
+    bench.wake(SETTINGS.settleMs);
+    bench.show(10);
+    if (bench.account.call?.request.kind === 'increment') bench.applied(13);
+    bench.wake(SETTINGS.settleMs);
+    if (bench.account.call) bench.answer(nothing);
+    expect(bench.attributes.get('water')?.state).toBe('held');
+    expect(bench.key('water', addDays(TODAY, -1))).toMatchObject({ base: null, flight: 'none' });
+  });
+
+  test('does not keep the others of its call', () => {
+    const bench = new Bench().attribute('water').attribute('coffees');
+    bench.contribute('water', 3).contribute('coffees', 2);
+    bench.wake(2_000);
+    expect(bench.show(0, 'coffees')).toMatchObject({ kind: 'increment', items: [{ name: 'coffees' }] });
+  });
+
+  test('has an unknown outcome read back when it is asked for again, out of the reserve too', () => {
+    const bench = new Bench({ ...SETTINGS, callsPerHour: 20 }).attribute('water').contribute('water', 3);
+    bench.wake(2_000);
+    bench.show(10);
+    bench.answer(unknown);
+    bench.wake(SETTINGS.settleMs);
+    bench.answer(nothing);
+    bench.account.spent = [{ minute: Math.floor(bench.now / MINUTE_MS), calls: 18 }];
+    bench.attribute('new', { state: 'wanted' });
+    expect(bench.step({ type: 'wake' }).wakeAt).toBe(bench.now + SETTINGS.settleMs);
+    expect(bench.wake(SETTINGS.settleMs)).toMatchObject({ kind: 'read', items: [{ attribute: 'water' }] });
+    bench.show(13);
+    expect(bench.key()).toMatchObject({ flight: 'none', ours: units(3), repair: false });
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { heldAmount, objectionTo, type Settlement } from '../../../src/core/delivery/settlement.ts';
-import { keyOf, newValueKey, type Mode } from '../../../src/core/delivery/state.ts';
+import { keyOf, newValueKey, type Attribute, type Mode } from '../../../src/core/delivery/state.ts';
 import type { ValueType } from '../../../src/core/attribute.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, type EpochMs } from '../../../src/core/time.ts';
 import type { Units } from '../../../src/core/units.ts';
@@ -207,5 +207,156 @@ describe('an update to the ledger’s total that Exist refuses', () => {
     const bench = lost();
     settle(bench, 'retry');
     expect(written(bench)).toEqual([units(4)]);
+  });
+});
+
+describe('a day of an attribute that is held as a whole', () => {
+  /** 5 stand at Exist, 3 more are counted, and Exist does not know the attribute any more. */
+  const lost = (mode: Mode = 'guarded', more: Partial<Attribute> = {}): Bench => {
+    const bench = new Bench().attribute('water', { mode }).contribute('water', 5);
+    bench.wake(2_000);
+    bench.show(null);
+    bench.applied(5);
+    bench.contribute('water', 3);
+    return bench.attribute('water', { mode, state: 'held', reason: 'it is gone', ...more });
+  };
+  /** The same, but the 3 were on their way when it happened, and 1 came since. */
+  const inDoubt = (mode: Mode = 'guarded'): Bench => {
+    const bench = lost(mode, { state: 'ready', reason: null });
+    bench.wake(5 * MINUTE_MS);
+    bench.answer(unknown);
+    return bench.attribute('water', { mode, state: 'held', reason: 'it is gone' }).contribute('water', 1);
+  };
+  const settle = (bench: Bench, how: 'retry' | 'drop' | 'count') =>
+    bench.step({ type: 'settled', settlement: { attribute: 'water', day: TODAY, how } });
+  const refusal = (bench: Bench, how: 'retry' | 'drop' | 'count') =>
+    objectionTo(bench, { attribute: 'water', day: TODAY, how });
+  /** What is written once the attribute works again, while `stands` is there; and what stands in the end. */
+  const mended = (bench: Bench, mode: Mode, stands: number): { writes: unknown[]; stands: number } => {
+    bench.attribute('water', { mode });
+    const writes: unknown[] = [];
+    for (let hours = 0; hours < 48; hours += 1) {
+      let request = bench.account.call?.request ?? bench.wake(HOUR_MS);
+      for (; request; request = bench.account.call?.request) {
+        if (request.kind === 'read') bench.show(stands);
+        else if (request.kind === 'update' || request.kind === 'increment') {
+          const value = Number(request.items[0]?.value) / 1_000_000;
+          stands = request.kind === 'update' ? value : stands + value;
+          writes.push([request.kind, value]);
+          bench.applied(stands);
+        } else throw new Error(request.kind);
+      }
+    }
+    return { writes, stands };
+  };
+
+  test('is not sent again by itself alone: the words name the command for the attribute', () => {
+    const bench = lost();
+    expect(refusal(bench, 'retry')).toMatchObject({
+      kind: 'attribute-held',
+      reason: expect.stringContaining('held retry water') as string,
+    });
+    const before = bench.key();
+    settle(bench, 'retry');
+    expect(bench.key()).toEqual(before);
+    expect(refusal(bench, 'drop')).toBeUndefined();
+  });
+
+  test('is not there where nothing of it waits, or the attribute works', () => {
+    const bench = lost();
+    settle(bench, 'drop');
+    expect(refusal(bench, 'drop')).toEqual({ kind: 'not-held' });
+    expect(refusal(lost('guarded', { state: 'ready' }), 'drop')).toEqual({ kind: 'not-held' });
+  });
+
+  test.each<Mode>(['strict', 'guarded', 'shared'])('dropped is never sent, in mode %s', (mode) => {
+    const bench = lost(mode);
+    const [note] = settle(bench, 'drop').notes;
+    expect(note?.text).toMatch(
+      /settled by the user \(drop; was held with its attribute: it is gone\): 3 is f/,
+    );
+    expect(bench.key()).toMatchObject({ dropped: units(3), ours: units(5) });
+    bench.contribute('water', 2);
+    expect(mended(bench, mode, 5)).toEqual({ writes: [['increment', 2]], stands: 7 });
+  });
+
+  test.each<Mode>(['strict', 'guarded', 'shared'])('counted is taken as delivered, in mode %s', (mode) => {
+    const bench = lost(mode);
+    settle(bench, 'count');
+    expect(bench.key()).toMatchObject({ dropped: 0, ours: units(8) });
+    bench.contribute('water', 2);
+    expect(mended(bench, mode, 8)).toEqual({ writes: [['increment', 2]], stands: 10 });
+  });
+
+  test.each<Mode>(['strict', 'guarded', 'shared'])('set is written once it works, in mode %s', (mode) => {
+    const bench = lost(mode);
+    set(bench, units(4));
+    bench.contribute('water', 2);
+    expect(bench.account.call).toBeNull();
+    const { writes, stands } = mended(bench, mode, 5);
+    expect(writes[0]).toEqual(['update', 4]);
+    expect(stands).toBe(6);
+  });
+
+  test('set and then dropped is as it stands at Exist', () => {
+    const bench = lost();
+    set(bench, units(4));
+    settle(bench, 'drop');
+    expect(bench.key().fixed).toBeNull();
+    expect(mended(bench, 'guarded', 5)).toEqual({ writes: [], stands: 5 });
+  });
+
+  test('of which Exist never showed anything is read before anything is made of what the user said', () => {
+    const bench = new Bench().attribute('water', { state: 'held', reason: 'no' }).contribute('water', 3);
+    set(bench, units(4));
+    settle(bench, 'drop');
+    expect(mended(bench, 'strict', 40)).toEqual({ writes: [], stands: 40 });
+  });
+
+  describe('with an amount of unknown outcome', () => {
+    test.each<[Mode, boolean]>([
+      ['strict', true],
+      ['strict', false],
+      ['guarded', true],
+      ['guarded', false],
+    ])('dropped is forgotten with it, in mode %s, arrived: %j', (mode, hasArrived) => {
+      const bench = inDoubt(mode);
+      expect(settle(bench, 'drop').notes[0]?.text).toContain('4 is forgotten');
+      expect(bench.key()).toMatchObject({ flight: 'none', flightAmount: 0, dropped: units(4) });
+      expect(mended(bench, mode, hasArrived ? 8 : 5).stands).toBe(5);
+    });
+
+    test.each<[Mode, boolean]>([
+      ['strict', true],
+      ['strict', false],
+      ['guarded', true],
+      ['guarded', false],
+    ])('counted stands at Exist once, in mode %s, arrived: %j', (mode, hasArrived) => {
+      const bench = inDoubt(mode);
+      expect(settle(bench, 'count').notes[0]?.text).toContain('4 counts as delivered');
+      expect(mended(bench, mode, hasArrived ? 8 : 5).stands).toBe(9);
+    });
+
+    test.each([true, false])('set is what was said, arrived: %j', (hasArrived) => {
+      const bench = inDoubt();
+      set(bench, units(2));
+      expect(mended(bench, 'guarded', hasArrived ? 8 : 5).stands).toBe(2);
+    });
+
+    test('is judged as ever where the user only lets the attribute be tried again', () => {
+      expect(mended(inDoubt(), 'guarded', 8).stands).toBe(9);
+      expect(mended(inDoubt(), 'guarded', 5).stands).toBe(9);
+    });
+  });
+
+  test('that is written whole stays as it stands at Exist when dropped, whatever was on its way', () => {
+    for (const mode of ['strict', 'guarded', 'shared'] as const) {
+      const bench = new Bench().attribute('water', { mode, state: 'held', reason: 'no' });
+      const key = newValueKey('water', TODAY, units(72), NOON);
+      const sent = { delivered: units(70), seen: units(70), flightValue: units(71), based: true };
+      bench.keys.set(keyOf('water', TODAY), { ...key, ...sent, flight: 'unknown', flightSince: NOON });
+      settle(bench, 'drop');
+      expect(mended(bench, mode, 71)).toEqual({ writes: [], stands: 71 });
+    }
   });
 });

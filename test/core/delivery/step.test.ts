@@ -2,15 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { keyOf, newValueKey, type Mode } from '../../../src/core/delivery/state.ts';
 import { addDays, HOUR_MS, MINUTE_MS, type EpochMs, type LocalDate } from '../../../src/core/time.ts';
 import type { Units } from '../../../src/core/units.ts';
-import { Bench, NOON, ok, SETTINGS, TODAY, units, unknown } from './bench.ts';
-
-/** A bench whose first increment is on its way, with `before` standing at Exist. */
-function sending(amount = 3, before: number | null = 10, mode: Mode = 'guarded'): Bench {
-  const bench = new Bench().attribute('water', { mode }).contribute('water', amount);
-  bench.wake(2_000);
-  bench.show(before);
-  return bench;
-}
+import { Bench, NOON, ok, sending, SETTINGS, TODAY, units, unknown } from './bench.ts';
 
 describe('the first count after a quiet spell', () => {
   test('waits for linger, then the base line is read, then it goes', () => {
@@ -309,25 +301,37 @@ describe('while Exist turns calls away', () => {
     bench.now = (bench.now + 5 * MINUTE_MS) as EpochMs;
     expect(bench.step({ type: 'reloaded' }).call?.request).toMatchObject({ kind: 'increment' });
   });
-});
 
-describe('the hourly budget', () => {
-  test('keeps a part of it for reading back', () => {
-    const bench = new Bench({ ...SETTINGS, callsPerHour: 20, flushEveryMs: 1_000 }).attribute('water', {
-      mode: 'strict',
+  describe('a renewed login', () => {
+    const renew = (bench: Bench) => bench.step({ type: 'authorised' }).call?.request;
+
+    test('ends at once what was held for want of a token', () => {
+      const bench = sending();
+      bench.answer(turnedAway('unauthorised'));
+      bench.now = (bench.now + 5 * MINUTE_MS) as EpochMs;
+      expect(renew(bench)).toMatchObject({ kind: 'increment', items: [{ value: units(3) }] });
+      expect(bench.account.hold).toBeNull();
     });
-    let writes = 0;
-    for (let round = 0; round < 40; round += 1) {
-      bench.contribute('water', 1);
-      const request = bench.wake(2_000);
-      if (request?.kind === 'read') bench.show(0);
-      if (bench.account.call?.request.kind !== 'increment') continue;
-      writes += 1;
-      if (writes < 17) bench.applied(writes);
-      else bench.answer(unknown);
-    }
-    expect(writes).toBe(17);
-    expect(bench.wake(90_000)).toMatchObject({ kind: 'read' });
+
+    test('says nothing of what Exist forbids, or of a limit', () => {
+      const forbidden = sending();
+      forbidden.answer(turnedAway('forbidden'));
+      expect(renew(forbidden)).toBeUndefined();
+      expect(forbidden.account.hold?.reason).toBe('forbidden');
+      const limited = sending();
+      limited.answer(turnedAway('rate-limited', 40 * MINUTE_MS));
+      expect(renew(limited)).toBeUndefined();
+      expect(limited.account.pause?.reason).toBe('rate-limited');
+    });
+
+    test('does not lift the pause of an Exist that could not be reached meanwhile', () => {
+      const bench = sending();
+      bench.answer(turnedAway('unauthorised'));
+      bench.wake((bench.account.hold?.until ?? 0) - bench.now);
+      bench.answer(turnedAway('network'));
+      expect(renew(bench)).toBeUndefined();
+      expect(bench.account).toMatchObject({ hold: null, pause: { reason: 'network' } });
+    });
   });
 });
 
@@ -357,44 +361,6 @@ describe('a month offline', () => {
     }
     expect(calls).toBe(3);
     expect([...bench.keys.values()].every((key) => key.kind === 'sum' && key.ours === key.total)).toBe(true);
-  });
-});
-
-describe('what the user decides about a held item', () => {
-  const inConflict = (): Bench => {
-    const bench = sending(3, 10, 'shared');
-    bench.answer(unknown);
-    bench.wake(90_000);
-    bench.show(12);
-    return bench;
-  };
-  const settle = (bench: Bench, how: 'retry' | 'drop' | 'count'): void => {
-    bench.step({ type: 'settled', settlement: { attribute: 'water', day: TODAY, how } });
-    bench.show(12);
-    bench.wake(10 * MINUTE_MS);
-  };
-
-  test('retry: it is sent again', () => {
-    const bench = inConflict();
-    settle(bench, 'retry');
-    expect(bench.account.call?.request).toMatchObject({ kind: 'increment', items: [{ value: units(3) }] });
-  });
-
-  test.each(['drop', 'count'] as const)('%s: nothing is sent, and later counts go on', (how) => {
-    const bench = inConflict();
-    settle(bench, how);
-    expect(bench.account.call?.request.kind).not.toBe('increment');
-    if (bench.account.call) bench.show(12);
-    bench.contribute('water', 4);
-    expect(bench.wake(10 * MINUTE_MS)).toMatchObject({ kind: 'increment', items: [{ value: units(4) }] });
-    expect(bench.applied(16)).toBeUndefined();
-  });
-
-  test('set: the total is written', () => {
-    const bench = inConflict();
-    const settlement = { attribute: 'water', day: TODAY, how: 'set', total: units(13) } as const;
-    expect(bench.step({ type: 'settled', settlement }).call?.request).toMatchObject({ kind: 'read' });
-    expect(bench.show(12)).toMatchObject({ kind: 'update', items: [{ value: units(13) }] });
   });
 });
 
