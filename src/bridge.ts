@@ -3,15 +3,15 @@
  *
  * A reading's way: broker → intake → ledger → flusher → Exist.
  */
-import path from 'node:path';
 import { Accounts } from './accounts/accounts.ts';
+import { activityFileOf } from './accounts/activity.ts';
 import { Authorizer } from './authorizer.ts';
 import { Broker } from './broker/broker.ts';
 import { BrokerFront, urlOf } from './broker-front.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
 import { isWrite } from './core/delivery/request.ts';
-import { objectionTo, type Objection, type Settlement } from './core/delivery/settlement.ts';
+import type { Refusal, Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
@@ -26,6 +26,7 @@ import { deviceKey, Silence, type Watch } from './intake/silence.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { LoginFile } from './ledger/login-file.ts';
+import { Lookout } from './lookout.ts';
 import { Narrator, type Log } from './narrator.ts';
 import { metricsOf, overview } from './overview.ts';
 import { Playground } from './playground.ts';
@@ -72,6 +73,7 @@ export class Bridge {
   private readonly flusher: Flusher;
   private readonly authorizer: Authorizer;
   private readonly sightings: Sightings;
+  private readonly lookout: Lookout;
   private readonly silence: Silence;
   private mappingWatches: readonly Watch[];
   private readonly accounts: Accounts;
@@ -117,7 +119,7 @@ export class Bridge {
       log,
     });
     const clock = this.time;
-    this.narrator = new Narrator(log, () => clock.now());
+    this.narrator = new Narrator(log, () => clock.monotonicMs());
     this.existUrl = config.exist.url;
     this.existGiven = config.exist.url;
     this.ledger = Ledger.open(config.dataDir, {
@@ -226,7 +228,7 @@ export class Bridge {
     this.accounts = new Accounts(
       {
         deviceFile: parts.deviceFile,
-        activityFile: path.join(config.dataDir, 'devices-seen.json'),
+        activityFile: activityFileOf(config.dataDir),
         clock,
         onChanged: (names) => {
           this.broker?.expel(names);
@@ -250,6 +252,13 @@ export class Bridge {
       sessions: this.ledger.sources,
       log,
       now: () => clock.now(),
+    });
+    this.lookout = new Lookout({
+      sightings: this.sightings,
+      mappingsOf: (topic) => this.intake.mappingsOf(topic),
+      look: (filter, observer) => this.connections.look(filter, observer),
+      now: () => clock.now(),
+      after: (delayMs, task) => clock.after(delayMs, task),
     });
     this.playground = new Playground(config, log);
     this.upkeep = new Upkeep({
@@ -353,8 +362,7 @@ export class Bridge {
       existUrl: this.existUrl,
       delivery: delivery.load(),
       keysOfDay: (day) => delivery.keysOfDay(day),
-      callsLeft: this.flusher.callsLeft(),
-      flushEveryMs: this.config.flush.everyMs,
+      settings: settingsOf(this.config),
       counters: journal.counters,
       undated: journal.undatedCount(),
       refused: journal.refused(20).map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest })),
@@ -366,10 +374,8 @@ export class Bridge {
   }
 
   /** Carries out what the user decided about a held item, or says why not. */
-  settle(settlement: Settlement): Objection | undefined {
-    const objection = objectionTo(this.ledger.delivery.load(), settlement);
-    if (!objection) this.flusher.settle(settlement);
-    return objection;
+  settle(settlement: Settlement): Refusal | undefined {
+    return this.flusher.settle(settlement);
   }
 
   private zone(): string | undefined {
@@ -397,6 +403,9 @@ export class Bridge {
       limits: options.limits,
       origins: options.origins,
       accounts: this.accounts,
+      onDenied: (publish) => {
+        this.lookout.denied(publish);
+      },
       inlet: {
         take: (publish, done) => {
           if (publish.topic.startsWith('mqtt2exist/')) done();
@@ -429,7 +438,7 @@ export class Bridge {
         status: () => this.status(),
         devices: () => this.accounts.status(),
         topics: (filter) => this.sightings.list(filter),
-        watch: (filter, show) => this.sightings.watch(filter, show),
+        watch: (filter, show, isLooking) => this.lookout.watch(filter, show, isLooking),
         settle: (settlement) => this.settle(settlement),
         metrics: () => metricsOf(this.status(), this.ledger.isOpen),
       },

@@ -4,9 +4,9 @@
  */
 import type { CallRecord, Decision, Note } from './core/delivery/draft.ts';
 import type { Outcome } from './core/delivery/outcome.ts';
-import { callsLeft, flushAllowedAt } from './core/delivery/pace.ts';
+import { flushAllowedAt } from './core/delivery/pace.ts';
 import type { Answer, Request } from './core/delivery/request.ts';
-import type { Settlement } from './core/delivery/settlement.ts';
+import { objectionTo, type Refusal, type Settlement } from './core/delivery/settlement.ts';
 import type { Account, DeliveryState, Settings } from './core/delivery/state.ts';
 import { step, type Event } from './core/delivery/step.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
@@ -14,12 +14,15 @@ import { SECOND_MS, type EpochMs } from './core/time.ts';
 /** A full disk is tried again after this. */
 const STORE_RETRY_MS = 10 * SECOND_MS;
 
+const UNWRITTEN: Refusal = { kind: 'unwritten', reason: 'the disk is full; nothing was settled' };
+
 export interface FlusherParts {
   readonly store: {
     transact(decide: (state: DeliveryState) => Decision, now: EpochMs): Decision;
     /** To be durable before a call leaves. */
     depart(callId: number): void;
     account(): Account;
+    load(): DeliveryState;
   };
   readonly exist: {
     /** One HTTP exchange; never rejects. */
@@ -92,11 +95,6 @@ export class Flusher {
     return this.account;
   }
 
-  /** Calls left in the hour that ends now. */
-  callsLeft(): number {
-    return callsLeft(this.account, this.settings, this.parts.clock.now());
-  }
-
   /** When contributions that come now will be flushed at the earliest. */
   nextFlushAt(): EpochMs {
     const lingeredAt = this.parts.clock.now() + this.settings.lingerMs;
@@ -134,8 +132,27 @@ export class Flusher {
     this.dispatch({ type: 'authorised' });
   }
 
-  settle(settlement: Settlement): void {
-    this.dispatch({ type: 'settled', settlement });
+  /**
+   * Carries out what the user decided; when it returns, that is on disk. Else it says why not, and nothing of it is
+   * done later.
+   * @throws what the store throws where it fails for good
+   */
+  settle(settlement: Settlement): Refusal | undefined {
+    // What happened before comes first.
+    this.decideAll();
+    if (this.events.length > 0) return UNWRITTEN;
+    const objection = objectionTo(this.parts.store.load(), settlement);
+    if (objection) return objection;
+    let decision: Decision;
+    try {
+      decision = this.write({ type: 'settled', settlement });
+    } catch (error) {
+      if (this.parts.isPassing(error)) return UNWRITTEN;
+      this.parts.onFault(error);
+      throw error;
+    }
+    this.carryOut(decision);
+    return undefined;
   }
 
   private dispatch(event: Event): void {
@@ -152,28 +169,42 @@ export class Flusher {
 
   /** Whether the decision could be written. */
   private decide(event: Event): boolean {
-    this.cancelWake?.();
-    this.cancelWake = undefined;
-    this.wakesAt = undefined;
+    this.callOffWake();
+    let decision: Decision;
+    try {
+      decision = this.write(event);
+    } catch (error) {
+      if (this.parts.isPassing(error)) this.decideLater(this.parts.clock.now());
+      else this.parts.onFault(error);
+      return false;
+    }
+    this.carryOut(decision);
+    return true;
+  }
+
+  /** Puts the decision on disk. @throws what the store throws; nothing is decided then */
+  private write(event: Event): Decision {
     const { store, clock, random } = this.parts;
     const now = clock.now();
     const beginsNothing = !this.isStarted || !this.parts.isTimeKnown();
     const circumstances = { settings: this.settings, now, random: random(), beginsNothing };
-    let decision: Decision;
-    try {
-      decision = store.transact((state) => step(state, event, circumstances), now);
-    } catch (error) {
-      if (this.parts.isPassing(error)) this.decideLater(now);
-      else this.parts.onFault(error);
-      return false;
-    }
+    return store.transact((state) => step(state, event, circumstances), now);
+  }
+
+  private carryOut(decision: Decision): void {
+    this.callOffWake();
     this.account = decision.account;
     if (decision.finished) this.parts.onFinished(decision.finished);
     for (const note of decision.notes) this.parts.onNote(note);
     this.parts.onDecision(decision.account);
     if (decision.call) this.underWay = this.call(decision.call);
     else if (decision.wakeAt !== undefined) this.wakeAt(decision.wakeAt);
-    return true;
+  }
+
+  private callOffWake(): void {
+    this.cancelWake?.();
+    this.cancelWake = undefined;
+    this.wakesAt = undefined;
   }
 
   /** What happened is kept in its order. Should the process end before it is written, its outcome is unknown. */

@@ -106,8 +106,14 @@ function commandLine(finish: (code: ExitCode) => void): Command {
     .description('show what was seen lately on every topic, and which mapping takes it')
     .argument('[filter]', 'only topics of this filter, such as home/+/door', '#')
     .addOption(configOption())
+    .option(
+      '--look <seconds>',
+      'how long to look at connections first, for what no mapping names; 0 for not at all',
+      wholeNumber('--look', 300),
+      3,
+    )
     .option('--json', 'print all of it as JSON')
-    .action(async (filter: string, options: { config: string; json?: true }) => {
+    .action(async (filter: string, options: { config: string; look: number; json?: true }) => {
       const { topics } = await import('./cli/topics.ts');
       finish(await topics(filter, options));
     });

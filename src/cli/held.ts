@@ -3,7 +3,7 @@
  */
 import { createInterface } from 'node:readline/promises';
 import { request } from 'undici';
-import type { Status } from '../core/status.ts';
+import type { Status, WaitingDay } from '../core/status.ts';
 import { askDaemon, DaemonDown, webUrl } from './daemon.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
@@ -30,22 +30,36 @@ export async function listHeld(file: string, asJson: boolean): Promise<ExitCode>
 function render({ held, held_attributes: attributes }: Status): string {
   if (held.length === 0 && attributes.length === 0) return 'nothing is held\n';
   const lines: string[] = [];
-  for (const { attribute, day, state, reason, since, amount, seen } of held) {
+  for (const { attribute, day, state, reason, since, amount, ...evidence } of held) {
     lines.push(
       `${attribute} ${day}  ${state} since ${since}`,
-      `  amount ${amount}, Exist last showed ${seen ?? 'nothing'}`,
+      `  amount ${amount}, ${wordsOfEvidence(evidence)}`,
       `  ${reason}`,
       `  settle it:  mqtt2exist held retry|drop|count ${attribute} ${day}   or   held set ${attribute} ${day} TOTAL`,
     );
   }
-  for (const { attribute, reason } of attributes) {
-    lines.push(
-      `${attribute}  held as a whole`,
-      `  ${reason}`,
-      `  try again:  mqtt2exist held retry ${attribute}`,
-    );
+  for (const { attribute, reason, days } of attributes) {
+    lines.push(`${attribute}  held as a whole`, `  ${reason}`);
+    for (const day of days) lines.push(`  ${wordsOfDay(day)}`);
+    lines.push(`  try again:  mqtt2exist held retry ${attribute}`);
+    if (days.length > 0) {
+      lines.push(
+        `  or a day:   mqtt2exist held drop|count ${attribute} DAY   or   held set ${attribute} DAY TOTAL`,
+      );
+    }
   }
   return `${lines.join('\n')}\n`;
+}
+
+function wordsOfEvidence({ seen, seen_at: at }: Pick<WaitingDay, 'seen' | 'seen_at'>): string {
+  if (seen === null && at === null) return 'Exist was not looked at yet';
+  return `Exist last showed ${seen ?? 'nothing'}${at === null ? '' : ` at ${at}`}`;
+}
+
+function wordsOfDay({ day, state, amount, set_to: setTo, ...evidence }: WaitingDay): string {
+  const doubt = state === 'unknown' ? ' (some of it may have arrived)' : '';
+  const set = setTo === null ? '' : `, set to ${setTo}`;
+  return `${day}  amount ${amount}${doubt}, ${wordsOfEvidence(evidence)}${set}`;
 }
 
 export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
@@ -79,7 +93,7 @@ export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
       return EXIT.done;
     }
     process.stderr.write(`mqtt2exist held ${how}: ${wordsOf(answer)}\n`);
-    return EXIT.usage;
+    return response.statusCode === 503 ? EXIT.database : EXIT.usage;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     process.stderr.write(`mqtt2exist held: the daemon does not answer (${why})\n`);

@@ -14,7 +14,7 @@ import type { Extraction, Message } from '../core/reading.ts';
 import { ALL_PACKET_IDS, RecentPublishes } from '../core/redelivery.ts';
 import type { Sighting } from '../core/sighting.ts';
 import type { EpochMs } from '../core/time.ts';
-import { Interpreter, sightingOf, type Changed, type ReadMessage } from './interpreter.ts';
+import { inWords, Interpreter, sightingOf, type Changed, type ReadMessage } from './interpreter.ts';
 import type { IntakeParts, Publish, Rule, Taken } from './ports.ts';
 import { Timers } from './timers.ts';
 import { Undated } from './undated.ts';
@@ -129,6 +129,11 @@ export class Intake<Parsed> {
       entry.extractions = extractions;
       this.flushSoon();
     }
+  }
+
+  /** The mappings that take the topic, in words: `opens (count)`. */
+  mappingsOf(topic: string): string[] {
+    return this.interpreter.match(topic).map(inWords);
   }
 
   /** QoS 2: the exchange is over, its packet id is free again. */

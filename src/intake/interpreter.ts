@@ -95,7 +95,7 @@ export class Interpreter<Parsed> {
   /** Lets every rule have its say about one message. */
   apply(read: ReadMessage<Parsed>, zone: string, changed: Changed): Applied {
     const { journal } = this.parts;
-    const { message, mark, rules, extractions } = read;
+    const { message, rules, extractions } = read;
     const contributions: Contribution[] = [];
     const refusals: string[] = [];
     let ignored: string | undefined;
@@ -117,8 +117,24 @@ export class Interpreter<Parsed> {
         : duplicate
           ? 'duplicate'
           : 'ignored';
-    journal.count(verdict === 'duplicate' ? 'duplicates' : verdict);
     if (accepted && refusals.length > 0) journal.count('refused');
+    return this.record(read, verdict, contributions, refusals, ignored);
+  }
+
+  /** For a message that was acknowledged, and cannot be made anything of. */
+  refuse(read: ReadMessage<Parsed>, reason: string): Applied {
+    return this.record(read, 'refused', [], [reason]);
+  }
+
+  private record(
+    { message, mark, account }: ReadMessage<Parsed>,
+    verdict: Applied['fate'],
+    contributions: readonly Contribution[],
+    refusals: readonly string[],
+    ignored?: string,
+  ): Applied {
+    const { journal } = this.parts;
+    journal.count(verdict === 'duplicate' ? 'duplicates' : verdict);
     const reason = refusals.length > 0 ? refusals.join('; ') : undefined;
     const sample = reason === undefined ? undefined : sampleOf(message.payload);
     // A reading that contributes nothing and cannot come again (QoS 0) leaves no line: it would only wear the card.
@@ -126,7 +142,7 @@ export class Interpreter<Parsed> {
       const { receivedAt, topic } = message;
       journal.add({ receivedAt, topic, verdict, delivery: mark, contributions, reason, sample });
     }
-    if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '', read.account);
+    if (reason !== undefined) this.parts.onRefused(message.topic, reason, sample ?? '', account);
     return { fate: verdict, reason: reason ?? (verdict === 'ignored' ? ignored : undefined), contributions };
   }
 
@@ -185,7 +201,12 @@ export function sightingOf<Parsed>(
 ): Sighting {
   const { topic, payload, retain, replay, receivedAt: at } = message;
   const keys = rules.map(({ mapping }) => mapping.key);
-  const mappings = rules.map(({ mapping }) => `${mapping.attribute} (${mapping.operation.kind})`);
+  const mappings = rules.map(inWords);
   const from = account ?? mark?.client;
   return { topic, payload, retain, replay, at, from, keys, mappings, fate, reason, contributions };
+}
+
+/** A mapping as those who look on see it: `opens (count)`. */
+export function inWords<Parsed>({ mapping }: Rule<Parsed>): string {
+  return `${mapping.attribute} (${mapping.operation.kind})`;
 }

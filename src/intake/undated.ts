@@ -2,7 +2,8 @@
  * Messages taken before their time could be told: a Pi has no clock of its own, and no zone before it first spoke
  * with Exist. They are kept as they came, with the monotonic clock and the boot they came in, acknowledged, and
  * dated in their order once time and zone are known. Those of a boot that never knew the time are dated as late as
- * they can have come: as if each next boot had followed at once.
+ * they can have come: as if each next boot had followed at once. Those whose mapping is gone by then are refused: they
+ * were acknowledged, so that they do not count is shown.
  */
 import type { DeliveryMark, UndatedMessage } from '../core/journal.ts';
 import type { Message } from '../core/reading.ts';
@@ -12,6 +13,7 @@ import { sightingOf, type Changed, type Interpreter, type ReadMessage } from './
 import type { IntakeParts } from './ports.ts';
 
 const MOST_AT_ONCE = 500;
+const MAPPING_REMOVED = 'its mapping was removed before the time was known';
 
 export class Undated<Parsed> {
   /** Later messages queue up behind these. */
@@ -97,7 +99,11 @@ export class Undated<Parsed> {
     const contributed = journal.transact(() => {
       let isContribution = false;
       for (const entry of read) {
-        const applied = this.interpreter.apply(entry, zone, changed);
+        // Kept for a mapping that had it then.
+        const applied =
+          entry.rules.length === 0
+            ? this.interpreter.refuse(entry, MAPPING_REMOVED)
+            : this.interpreter.apply(entry, zone, changed);
         isContribution ||= applied.contributions.length > 0;
         seen.push(sightingOf(entry, applied));
       }

@@ -1,16 +1,7 @@
 /**
  * Copies of the database: made while the daemon runs, put back while it does not.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  closeSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
@@ -21,9 +12,9 @@ import { connect, demandOurs, migrate, schemaVersion } from './connection.ts';
 import { DatabaseError, databaseError } from './database-error.ts';
 import { DeliveryStore } from './delivery-store.ts';
 import {
-  COMPANIONS,
   DATABASE_FILE,
   LOCK_FILE,
+  copyDatabase,
   exists,
   removeDatabase,
   sizeOf,
@@ -33,6 +24,7 @@ import {
 import { lock, type Lock } from './lock.ts';
 import { tablesOf } from './migrations.ts';
 import { addNote, holdOpenAmounts, type Held } from './older-copy.ts';
+import { openCopy, openForReading } from './read-only.ts';
 import { adoptPart, finishReplacement, replace } from './replacement.ts';
 import { SendMark } from './send-mark.ts';
 
@@ -68,7 +60,8 @@ export interface Restored {
 
 /**
  * Copies the database of `folder` to `toFile`, as it is at one instant: whole, checked, synced, mode 0600. Works
- * beside the running daemon. An older backup of that name is replaced, any other file is not.
+ * beside the running daemon, and from a disk that is read-only. An older backup of that name is replaced, any other
+ * file is not.
  * @throws DatabaseError
  */
 export function backup(folder: string, toFile: string, now: EpochMs = Date.now() as EpochMs): BackupInfo {
@@ -82,10 +75,11 @@ export function backup(folder: string, toFile: string, now: EpochMs = Date.now()
     removeDatabase(part);
     // Made with its rights before anything is in it; VACUUM INTO takes an empty file.
     closeSync(openSync(part, 'wx', 0o600));
-    const source = new Database(file, { readonly: true, fileMustExist: true, timeout: 5_000 });
+    // A copy, should one be needed, goes where there is to be room for a backup.
+    const source = openForReading(file, path.dirname(path.resolve(toFile)));
     try {
-      verify(source, file);
-      source.prepare<[string]>('VACUUM INTO ?').run(part);
+      verify(source.db, file);
+      source.db.prepare<[string]>('VACUUM INTO ?').run(part);
     } finally {
       source.close();
     }
@@ -203,7 +197,7 @@ function put(
   now: EpochMs,
 ): { held: Held; setAside: string | null } {
   const part = `${file}.part`;
-  copyWithCompanions(fromFile, part);
+  copyDatabase(fromFile, part);
   const known = mark.read();
   const isSameBridge = typeof known !== 'string' && known.bridgeId === info.bridgeId;
   const lastCallId = Math.max(info.lastCallId, typeof known === 'string' ? 0 : known.lastCallId);
@@ -229,34 +223,19 @@ function put(
 
 /** Looks at a copy: even reading would leave files beside the original, which may lie on a read-only disk. */
 function look(fromFile: string): BackupInfo {
-  const folder = mkdtempSync(path.join(tmpdir(), 'mqtt2exist-restore-'));
-  const copy = path.join(folder, DATABASE_FILE);
+  const { db, close } = openCopy(fromFile, tmpdir());
   try {
-    copyWithCompanions(fromFile, copy);
-    const db = new Database(copy, { fileMustExist: true });
-    try {
-      verify(db, fromFile);
-      migrateCopy(db);
-      return { ...infoOf(db, copy), file: fromFile, bytes: sizeOf(fromFile) ?? 0 };
-    } finally {
-      db.close();
-    }
+    verify(db, fromFile);
+    migrateCopy(db);
+    return infoOf(db, fromFile);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    close();
   }
 }
 
 function migrateCopy(db: Database.Database): void {
   db.pragma('synchronous = OFF');
   migrate(db);
-}
-
-function copyWithCompanions(from: string, to: string): void {
-  removeDatabase(to);
-  copyFileSync(from, to);
-  chmodSync(to, 0o600);
-  const wal = `${from}${COMPANIONS[0]}`;
-  if (exists(wal)) copyFileSync(wal, `${to}${COMPANIONS[0]}`);
 }
 
 function verify(db: Database.Database, file: string): void {

@@ -2,8 +2,9 @@
  * What stands behind the total of an attribute's day: every contribution, every call that carried or looked at it,
  * and what the delivery had to say about it.
  */
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { unsent } from '../core/delivery/plan.ts';
 import type { Request } from '../core/delivery/request.ts';
 import type { Attribute, Key } from '../core/delivery/state.ts';
@@ -14,6 +15,7 @@ import { demandOurs } from './connection.ts';
 import { DatabaseError, databaseError } from './database-error.ts';
 import { DeliveryStore } from './delivery-store.ts';
 import { DATABASE_FILE, exists } from './files.ts';
+import { openForReading } from './read-only.ts';
 
 /** Plain JSON. Amounts are in the attribute's own measure. */
 export interface Explanation {
@@ -86,7 +88,10 @@ export interface LedgerReader {
   close(): void;
 }
 
-/** @throws DatabaseError */
+/**
+ * Takes a database on a read-only disk as well.
+ * @throws DatabaseError
+ */
 export function openReadOnly(folder: string): LedgerReader {
   const file = path.join(folder, DATABASE_FILE);
   if (!exists(file)) {
@@ -97,18 +102,20 @@ export function openReadOnly(folder: string): LedgerReader {
       'start the daemon once, or name its data_dir',
     );
   }
-  let db: Database.Database | undefined;
   try {
-    const open = new Database(file, { readonly: true, fileMustExist: true, timeout: 2_000 });
-    db = open;
-    demandOurs(open, file);
+    const { db, close } = openForReading(file, tmpdir());
+    try {
+      demandOurs(db, file);
+    } catch (error) {
+      close();
+      throw error;
+    }
     return {
-      explain: (attribute, day) => explain(open, attribute, day),
-      attributes: () => namesOf(open),
-      close: () => open.close(),
+      explain: (attribute, day) => explain(db, attribute, day),
+      attributes: () => namesOf(db),
+      close,
     };
   } catch (error) {
-    db?.close();
     throw databaseError(error, file);
   }
 }

@@ -1,7 +1,16 @@
 /**
  * The files of the data folder that are the database's, and the care their names need to survive a power cut.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { EpochMs } from '../core/time.ts';
 
@@ -45,6 +54,16 @@ export function exists(file: string): boolean {
 /** Removes a database that nothing depends on, companions included. */
 export function removeDatabase(file: string): void {
   for (const suffix of ['', ...COMPANIONS, '-journal']) rmSync(file + suffix, { force: true });
+}
+
+/** Copies a database with its WAL, for this user's eyes only. What was at `to` is gone. */
+export function copyDatabase(from: string, to: string): void {
+  const [wal] = COMPANIONS;
+  removeDatabase(to);
+  for (const suffix of exists(from + wal) ? ['', wal] : ['']) {
+    copyFileSync(from + suffix, to + suffix);
+    chmodSync(to + suffix, 0o600);
+  }
 }
 
 /** Moves a database with its WAL; the main file goes first, so that its absence tells of a move cut short. */

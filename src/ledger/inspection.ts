@@ -4,24 +4,39 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
+import { VALUE_TYPES } from '../core/attribute.ts';
 import { APPLICATION_ID, demandOurs } from './connection.ts';
 import { DatabaseError, databaseError } from './database-error.ts';
 import { SUSPECT_FILE, exists, sizeOf } from './files.ts';
 import { tablesOf } from './migrations.ts';
+import { JSON_FACTS } from './salvage.ts';
 
 export type Condition =
   | { readonly kind: 'absent' | 'usable' }
   /** Ours once, as far as can be told, and not to be used. */
   | { readonly kind: 'damaged'; readonly cause: string };
 
-/** JSON that is none: no check of SQLite's finds it, and it would end the process at every start. */
+/**
+ * What no check of SQLite's finds, and would end the process at every start or have it do nonsense: JSON, a word or a day
+ * that is none. `salvage` leaves such rows behind. Other words are kept by CHECK constraints.
+ */
 const GARBLED = [
-  "SELECT 1 FROM meta WHERE key IN ('account', 'readings', 'retention', 'backup', 'heard') AND NOT json_valid(value)",
+  `SELECT 1 FROM meta WHERE key IN (${listOf(JSON_FACTS)}) AND NOT json_valid(value)`,
   'SELECT 1 FROM mapping_state WHERE NOT json_valid(state)',
   `SELECT 1 FROM ledger WHERE closed = 0 AND (NOT json_valid(coalesce(wanted, '0'))
      OR NOT json_valid(coalesce(aggregate, '0')) OR NOT json_valid(coalesce(delivered, '0'))
      OR NOT json_valid(coalesce(flight_value, '0')) OR NOT json_valid(coalesce(seen, '0')))`,
+  `SELECT 1 FROM attribute WHERE value_type NOT IN (${listOf(VALUE_TYPES)})`,
+  // A day that the calendar does not have comes back as another one, or as none.
+  "SELECT 1 FROM ledger WHERE date(day, '+0 days') IS NOT day",
 ] as const;
+
+/** The same for a column that is there from this schema on. */
+const GARBLED_SINCE_6 = "SELECT 1 FROM ledger WHERE closed = 0 AND NOT json_valid(coalesce(adopted, '0'))";
+
+function listOf(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(', ');
+}
 
 const MAGIC = 'SQLite format 3\0';
 
@@ -72,10 +87,25 @@ function examine(db: Database.Database, file: string, wasOurs: boolean): Conditi
   if (id !== APPLICATION_ID) return damaged('its header is not ours, though its tables are');
   demandOurs(db, file);
   if (version < 1 || missing.length > 0) return damaged(`tables are missing (${missing.join(', ')})`);
-  const verdict = String(db.pragma('quick_check(1)', { simple: true }));
+  const verdict = quickCheck(file);
   if (verdict !== 'ok') return damaged(verdict);
-  const garbled = GARBLED.find((sql) => db.prepare(sql).get() !== undefined);
+  const queries = version < 6 ? GARBLED : [...GARBLED, GARBLED_SINCE_6];
+  const garbled = queries.find((sql) => db.prepare(sql).get() !== undefined);
   return garbled === undefined ? { kind: 'usable' } : damaged('a text in it is garbled');
+}
+
+/**
+ * On a connection that could write: SQLite leaves the CHECK constraints of a file out that it opens only to read. It
+ * writes nothing all the same, since the WAL is not checkpointed while the other connection is open.
+ */
+function quickCheck(file: string): string {
+  const db = new Database(file, { fileMustExist: true, timeout: 500 });
+  try {
+    db.pragma('query_only = ON');
+    return String(db.pragma('quick_check(1)', { simple: true }));
+  } finally {
+    db.close();
+  }
 }
 
 function damaged(cause: string): Condition {

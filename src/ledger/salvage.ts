@@ -3,6 +3,7 @@
  * row by row, and only rows that make sense.
  */
 import Database from 'better-sqlite3';
+import { VALUE_TYPES } from '../core/attribute.ts';
 import { isLocalDate } from '../core/time.ts';
 import { MIGRATIONS, TABLES, tablesOf } from './migrations.ts';
 
@@ -46,7 +47,8 @@ const JSON_COLUMNS: Partial<Record<Table, readonly string[]>> = {
   reading: ['effect'],
   broker_subscription: ['options'],
 };
-const JSON_FACTS: readonly unknown[] = ['account', 'readings', 'retention', 'backup'];
+/** Keys of `meta` whose values are JSON. */
+export const JSON_FACTS: readonly string[] = ['account', 'readings', 'retention', 'backup', 'heard'];
 
 /** Never throws for what `from` is like; for `to` it does. */
 export function salvage(from: string, to: Database.Database): Salvaged {
@@ -165,9 +167,14 @@ function makesSense(table: Table, row: Row): boolean {
     if (typeof value === 'number' && !Number.isSafeInteger(value)) return false;
   }
   if (table === 'ledger' && !(typeof row['day'] === 'string' && isLocalDate(row['day']))) return false;
+  if (table === 'attribute' && !isWord(VALUE_TYPES, row['value_type'])) return false;
   const columns =
-    table === 'meta' && JSON_FACTS.includes(row['key']) ? ['value'] : (JSON_COLUMNS[table] ?? []);
+    table === 'meta' && isWord(JSON_FACTS, row['key']) ? ['value'] : (JSON_COLUMNS[table] ?? []);
   return columns.every((column) => isNullOrJson(row[column]));
+}
+
+function isWord(words: readonly string[], value: unknown): boolean {
+  return words.some((word) => word === value);
 }
 
 function isNullOrJson(value: unknown): boolean {

@@ -45,9 +45,12 @@ const refresh = async () => {
     rows('today', status.today.map((row) => [row.attribute, row.total, row.delivered]));
     rows('queue', Object.entries(status.queue).map(([name, value]) => [name.replaceAll('_', ' '), value]));
     rows('readings', Object.entries(status.readings));
-    rows('held', status.held.map((row) => [row.attribute, row.day, row.state, row.reason]));
+    const held = status.held_attributes.flatMap(({ attribute, reason, days }) => [
+      [attribute, null, 'held as a whole', null, reason],
+      ...days.map(({ day, state, amount }) => [attribute, day, state, amount, null])]);
+    rows('held', status.held.map((row) => [row.attribute, row.day, row.state, row.amount, row.reason]).concat(held));
     rows('refused', status.refused_readings.slice(0, 5).map((row) => [row.topic, row.payload, row.reason]));
-    document.getElementById('held-part').hidden = status.held.length === 0;
+    document.getElementById('held-part').hidden = status.held.length + held.length === 0;
     document.getElementById('refused-part').hidden = status.refused_readings.length === 0;
   } catch {
     text('state', 'The daemon does not answer.');
@@ -77,7 +80,7 @@ export const PAGE = `<!doctype html>
 <h2>Today</h2>
 <table><thead><tr><th>Attribute<th class="number">Counted<th class="number">At Exist</thead><tbody id="today"></tbody></table>
 <div id="held-part" hidden><h2>Held for you</h2>
-<table><thead><tr><th>Attribute<th>Day<th>State<th>Reason</thead><tbody id="held"></tbody></table></div>
+<table><thead><tr><th>Attribute<th>Day<th>State<th class="number">Amount<th>Reason</thead><tbody id="held"></tbody></table></div>
 <div id="refused-part" hidden><h2>Readings that could not be read</h2>
 <table><thead><tr><th>Topic<th>Payload<th>Reason</thead><tbody id="refused"></tbody></table></div>
 <h2>Queue</h2>

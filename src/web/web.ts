@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { DevicesStatus } from '../core/device-status.ts';
 import type { MetricFamily } from '../core/metrics.ts';
-import type { Objection, Settlement } from '../core/delivery/settlement.ts';
+import type { Refusal, Settlement } from '../core/delivery/settlement.ts';
 import type { TopicSeen, WatchLine } from '../core/sighting.ts';
 import type { Status } from '../core/status.ts';
 import { filterProblem } from '../core/topic.ts';
@@ -28,11 +28,14 @@ export interface WebSource {
   devices(): DevicesStatus;
   /** What was seen lately on the topics of a filter. */
   topics(filter: string): readonly TopicSeen[];
-  /** Shows what comes on them until the function given back is called; `undefined` where too many watch. */
-  watch(filter: string, show: (line: WatchLine) => void): (() => void) | undefined;
+  /**
+   * Shows what comes on them until the function given back is called; `undefined` where too many watch.
+   * @param isLooking connections are looked at besides: for what no mapping names
+   */
+  watch(filter: string, show: (line: WatchLine) => void, isLooking: boolean): (() => void) | undefined;
   metrics(): readonly MetricFamily[];
-  /** Carries out a decision of the user's, or says why not. */
-  settle(settlement: Settlement): Objection | undefined;
+  /** Carries out a decision of the user's, or says why not: nothing of it is done then. */
+  settle(settlement: Settlement): Refusal | undefined;
 }
 
 export interface WebOptions {
@@ -135,16 +138,11 @@ export class Web {
     if (refusal) return refusal;
     if (request.url !== '/api/held') return json(405, { error: 'only GET and HEAD here' });
     // A form or script of another site can send neither this type nor this header without being asked first.
-    const isOwn = request.headers['content-type'] === 'application/json' && 'x-mqtt2exist' in request.headers;
+    const isOwn = request.headers['content-type'] === 'application/json' && isOurProgram(request);
     if (!isOwn) return json(415, { error: 'send application/json and the header X-Mqtt2exist: 1' });
     const settlement = await readSettlement(request);
     if ('error' in settlement) return json(400, settlement);
-    return this.guarded(() => {
-      const objection = this.options.source.settle(settlement);
-      if (!objection) return json(200, { settled: true });
-      if (objection.kind === 'total') return json(400, { error: objection.reason });
-      return json(404, { error: 'nothing is held there' });
-    });
+    return this.guarded(() => settled(this.options.source.settle(settlement)));
   }
 
   private send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
@@ -207,7 +205,9 @@ export class Web {
   private startWatch(request: IncomingMessage, response: ServerResponse): boolean {
     const filter = filterOf(request);
     if (this.refusalOf(request) || filterProblem(filter) !== undefined) return false;
-    return streamWatch(response, (show) => this.options.source.watch(filter, show));
+    // A look makes connections: no page of another site is to set one off.
+    const isLooking = isOurProgram(request);
+    return streamWatch(response, (show) => this.options.source.watch(filter, show, isLooking));
   }
 
   private health(): Answer {
@@ -229,6 +229,26 @@ export class Web {
       .replace(/^\[|\]$/g, '');
     return [this.options.listen.host.toLowerCase(), 'localhost', '127.0.0.1', '::1'].includes(name);
   }
+}
+
+function settled(refusal: Refusal | undefined): Answer {
+  switch (refusal?.kind) {
+    case undefined:
+      return json(200, { settled: true });
+    case 'not-held':
+      return json(404, { error: 'nothing is held there' });
+    case 'total':
+      return json(400, { error: refusal.reason });
+    case 'attribute-held':
+      return json(409, { error: refusal.reason });
+    case 'unwritten':
+      return json(503, { error: refusal.reason });
+  }
+}
+
+/** Pages of other sites cannot send this header without asking first. */
+function isOurProgram({ headers }: IncomingMessage): boolean {
+  return 'x-mqtt2exist' in headers;
 }
 
 function pathOf({ url = '/' }: IncomingMessage): string {

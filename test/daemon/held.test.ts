@@ -5,18 +5,21 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { connectAsync } from 'mqtt';
 import { request } from 'undici';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { COMMAND, Daemon, eventually, writeConfig } from '../support/daemon.ts';
 
 /** One for each test: they share a daemon, and what one settles is nothing to the others. */
 const ATTRIBUTES = ['listed', 'counted', 'retried', 'replaced', 'dropped', 'kept'] as const;
-type Name = (typeof ATTRIBUTES)[number];
+/** Deleted at Exist by the tests that use them. */
+const DELETED = ['vanished', 'fixed'] as const;
+const ALL = [...ATTRIBUTES, ...DELETED];
+type Name = (typeof ALL)[number];
 
 const YAML = `attributes:
-${ATTRIBUTES.map((name) => `  ${name}: { label: ${name}, type: integer, mode: shared }`).join('\n')}
+${ALL.map((name) => `  ${name}: { label: ${name}, type: integer, mode: shared }`).join('\n')}
 mappings:
-${ATTRIBUTES.map((name) => `  - { topic: door/${name}, attribute: ${name}, count: { each: any } }`).join('\n')}
+${ALL.map((name) => `  - { topic: door/${name}, attribute: ${name}, count: { each: any } }`).join('\n')}
 `;
 
 async function mqtt2exist(...args: string[]): Promise<{ code: number; text: string }> {
@@ -70,7 +73,34 @@ async function inConflict() {
     await sandbox.stop();
     rmSync(folder, { recursive: true, force: true });
   };
-  return { daemon, client, config, day, folder, listedBefore, valueOf, press, stands, held, stop };
+  /** Its attribute is deleted at Exist, and then something is counted into it. */
+  const vanish = async (name: (typeof DELETED)[number]): Promise<void> => {
+    await press(name);
+    await stands(1, name);
+    sandbox.deleteAttribute(name);
+    await press(name, name);
+    await eventually(
+      () => daemon.status(),
+      ({ held_attributes: attributes }) =>
+        attributes.some(({ attribute, days }) => attribute === name && days[0]?.amount === 2),
+    );
+  };
+  return {
+    options,
+    sandbox,
+    daemon,
+    vanish,
+    client,
+    config,
+    day,
+    folder,
+    listedBefore,
+    valueOf,
+    press,
+    stands,
+    held,
+    stop,
+  };
 }
 
 let all: Awaited<ReturnType<typeof inConflict>>;
@@ -133,11 +163,15 @@ describe('an item in conflict', () => {
     expect(valueOf('dropped')).toBe(40);
   });
 
-  test('is listed over HTTP as the status lists it', async () => {
-    const { daemon } = all;
+  test('is listed over HTTP as the status and the command list it', async () => {
+    const { daemon, config } = all;
     const listed = await request(`${daemon.webUrl}/api/held`);
     const { held, held_attributes } = await daemon.status();
     expect(await listed.body.json()).toEqual({ held, held_attributes });
+    expect(JSON.parse((await mqtt2exist('held', '--json', '-c', config)).text)).toEqual({
+      held,
+      held_attributes,
+    });
     expect(held.length).toBeGreaterThan(0);
   });
 
@@ -154,6 +188,54 @@ describe('an item in conflict', () => {
   });
 });
 
+describe('a day of an attribute that is held as a whole', () => {
+  const settle = async (body: Record<string, unknown>): Promise<number> => {
+    const { statusCode } = await request(`${all.daemon.webUrl}/api/held`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json', 'x-mqtt2exist': '1' },
+    });
+    return statusCode;
+  };
+  const daysOf = async (name: Name): Promise<unknown> =>
+    (await all.daemon.status()).held_attributes.find(({ attribute }) => attribute === name)?.days;
+
+  test('is listed with what waits, dropped with a trace, and tried again only with its attribute', async () => {
+    const { config, day, daemon, vanish, press, stands } = all;
+    await vanish('vanished');
+    const { text: listed } = await mqtt2exist('held', '-c', config);
+    expect(listed).toContain('vanished  held as a whole');
+    expect(listed).toContain(`${day}  amount 2, Exist last showed 1`);
+
+    const retried = await mqtt2exist('held', 'retry', 'vanished', day, '-c', config);
+    expect(retried).toMatchObject({ code: 64 });
+    expect(retried.text).toContain('mqtt2exist held retry vanished');
+    expect(await mqtt2exist('held', 'drop', 'vanished', day, '-c', config, '--yes')).toMatchObject({
+      code: 0,
+    });
+    await daemon.line(({ msg }) =>
+      /vanished .* settled by the user \(drop; was held with its attribute: .*: 2 is forgotten/.test(
+        String(msg),
+      ),
+    );
+    expect(await daysOf('vanished')).toEqual([]);
+
+    await press('vanished');
+    expect(await settle({ attribute: 'vanished', day: null, how: 'retry' })).toBe(200);
+    await stands(1, 'vanished');
+  });
+
+  test('set to a total is listed with it, and written when the attribute works again', async () => {
+    const { day, vanish, stands } = all;
+    await vanish('fixed');
+    expect(await settle({ attribute: 'fixed', day, how: 'set', total: 'many' })).toBe(400);
+    expect(await settle({ attribute: 'fixed', day, how: 'set', total: '7' })).toBe(200);
+    expect(await daysOf('fixed')).toMatchObject([{ day, set_to: 7 }]);
+    expect(await settle({ attribute: 'fixed', day: null, how: 'retry' })).toBe(200);
+    await stands(7, 'fixed');
+  });
+});
+
 describe('a backup', () => {
   test('is made beside the running daemon, and restored holds what was open instead of sending it twice', async () => {
     const { config, daemon, folder, client } = all;
@@ -164,5 +246,19 @@ describe('a backup', () => {
     await daemon.stop();
     expect(await mqtt2exist('restore', file, '-c', config, '--dry-run')).toMatchObject({ code: 0 });
     expect(await mqtt2exist('restore', file, '-c', config)).toMatchObject({ code: 0 });
+  });
+
+  test('restored is shown beside what stands at Exist by then', async () => {
+    const { options, sandbox, day } = all;
+    sandbox.edit('listed', day, 43);
+    const daemon = await Daemon.start(options);
+    onTestFinished(() => daemon.kill());
+    const { held } = await eventually(
+      () => daemon.status(),
+      (status) => status.held.some(({ seen }) => seen === 43),
+    );
+    const listed = held.find(({ attribute }) => attribute === 'listed');
+    expect(listed).toMatchObject({ day, state: 'conflict', amount: 1, seen: 43 });
+    expect(Date.parse(listed?.seen_at ?? '')).toBeGreaterThan(Date.parse(listed?.since ?? ''));
   });
 });

@@ -1,9 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { request } from 'undici';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Outcome } from '../../src/core/delivery/outcome.ts';
 import type { Answer, Request } from '../../src/core/delivery/request.ts';
 import { Flusher } from '../../src/flusher.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import { Web } from '../../src/web/web.ts';
 import { SETTINGS, TODAY as DAY, units } from '../core/delivery/bench.ts';
 import { TestClock } from '../support/clock.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -49,6 +51,7 @@ function setup() {
           ledger.delivery.depart(callId);
         },
         account: () => ledger.delivery.account(),
+        load: () => ledger.delivery.load(),
       },
       exist: {
         call: (request) => {
@@ -83,6 +86,7 @@ function setup() {
     faults,
     answer: (body: Answer) => answer?.(body) ?? Promise.resolve(),
     last: () => requests.at(-1),
+    held: () => ledger.delivery.key('water', DAY)?.held,
     booked: () => {
       const key = ledger.delivery.key('water', DAY);
       return key?.kind === 'sum' ? key.ours / 1_000_000 : undefined;
@@ -136,6 +140,76 @@ test('a call that cannot be marked as sent is not sent, and goes when there is s
   await new Promise((next) => setImmediate(next));
   expect(requests).toMatchObject([{ kind: 'owned' }]);
   expect(faults).toEqual([]);
+});
+
+describe('what the user decides while the disk is full', () => {
+  /** An increment of 3 that Exist refused, and the web listener before it. */
+  async function withRefused() {
+    const world = setup();
+    await untilSending(world);
+    const failed = [{ name: 'water', day: DAY, code: 'validation', message: 'no' }];
+    await world.answer({ kind: 'written', success: [], failed });
+    expect(world.held()).toMatchObject({ state: 'refused' });
+    const unused = (): never => {
+      throw new Error('not asked for here');
+    };
+    const web = new Web({
+      listen: { host: '127.0.0.1', port: 0 },
+      source: {
+        health: unused,
+        status: unused,
+        devices: unused,
+        topics: unused,
+        watch: unused,
+        metrics: unused,
+        settle: (settlement) => world.flusher.settle(settlement),
+      },
+      onFault: (error) => world.faults.push(error),
+    });
+    const { port } = await web.start();
+    onTestFinished(() => web.stop());
+    const drop = async (): Promise<{ status: number; body: unknown }> => {
+      const response = await request(`http://127.0.0.1:${port}/api/held`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-mqtt2exist': '1' },
+        body: JSON.stringify({ attribute: 'water', day: DAY, how: 'drop' }),
+      });
+      return { status: response.statusCode, body: await response.body.json() };
+    };
+    return { ...world, drop };
+  }
+  const FULL = new DatabaseError('full', 'db', 'the disk is full', 'free some space');
+  const REFUSED = { status: 503, body: { error: 'the disk is full; nothing was settled' } };
+
+  test('is refused in words, and not done when there is space again', async () => {
+    const { clock, disk, faults, held, drop } = await withRefused();
+    disk.fault = FULL;
+    expect(await drop()).toEqual(REFUSED);
+    disk.fault = undefined;
+    clock.advanceTo('2026-11-24T12:30:00Z');
+    expect(held()).toMatchObject({ state: 'refused' });
+    expect(await drop()).toEqual({ status: 200, body: { settled: true } });
+    expect(held()).toBeNull();
+    expect(faults).toEqual([]);
+  });
+
+  test('does not overtake what happened before and could not be written either', async () => {
+    const { flusher, clock, disk, held, drop } = await withRefused();
+    disk.fault = FULL;
+    flusher.reconfigure(SETTINGS);
+    expect(await drop()).toEqual(REFUSED);
+    disk.fault = undefined;
+    expect(await drop()).toMatchObject({ status: 200 });
+    clock.advanceTo('2026-11-24T12:30:00Z');
+    expect(held()).toBeNull();
+  });
+
+  test('is no answer of "settled" where the disk fails for good', async () => {
+    const { disk, faults, drop } = await withRefused();
+    disk.fault = new DatabaseError('io', 'db', 'the disk fails', 'look at it');
+    expect(await drop()).toMatchObject({ status: 500 });
+    expect(faults).toContain(disk.fault);
+  });
 });
 
 test('a store that fails for good ends the delivery', () => {

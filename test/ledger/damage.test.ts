@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   openSync,
   readFileSync,
@@ -18,6 +19,7 @@ import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { DATABASE_FILE, DatabaseError } from '../../src/ledger/database.ts';
 import { LOCK_FILE, SUSPECT_FILE } from '../../src/ledger/files.ts';
+import { inspect } from '../../src/ledger/inspection.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench } from './setup.ts';
@@ -162,6 +164,59 @@ describe('a damaged database', () => {
     expect(bench.reports).toMatchObject([{ kind: 'damaged', cause: 'a text in it is garbled' }]);
     expect(bench.key()?.held?.state).toBe('conflict');
   });
+
+  test.each([
+    ['attribute', "state = 'reaey'"],
+    ['attribute', "mode = 'strich'"],
+    ['attribute', "wanted_mode = 'sharee'"],
+    ['attribute', "value_type = 'intgger'"],
+    ['ledger', "kind = 'sul'"],
+    ['ledger', "flight = 'nnne'"],
+    ['ledger', "held_state = 'refuses', held_reason = 'no'"],
+    ['ledger', "fixed_by = 'usee', fixed_total = 1"],
+    ['ledger', "day = '2026-11-2t'"],
+    ['ledger', "day = '2026-11-44'"],
+    ['ledger', "adopted = '7}'"],
+  ])('is found where a word of %s is none (%s): the row is not run with', (table, flipped) => {
+    const bench = used();
+    bench.meddle(`PRAGMA ignore_check_constraints = ON; UPDATE ${table} SET ${flipped}`);
+    bench.restartDelivery();
+    expect(bench.reports).toMatchObject([{ kind: 'damaged', salvaged: { incomplete: [table] } }]);
+    expect(bench.reports[0]?.message).toContain(`not all could be read of ${table}`);
+    expect(aside(bench)).toHaveLength(1);
+    bench.count(1);
+    bench.deliver();
+    // What was open of a row that is lost is lost with it, and said; nothing is sent twice.
+    expect(bench.atExist()).toBe(table === 'ledger' ? 4 : 6);
+    bench.close();
+    bench.restartDelivery();
+    expect(bench.reports).toHaveLength(1);
+  });
+
+  test('is looked for without a byte of the database being written', () => {
+    const bench = used();
+    bench.count(1);
+    const files = ['', '-wal'].map((suffix) => bench.file + suffix);
+    const folder = temporaryFolder();
+    const copies = ['', '-wal'].map((suffix) => path.join(folder, `copy.db${suffix}`));
+    files.forEach((file, index) => copyFileSync(file, copies[index] ?? ''));
+    const before = copies.map((file) => readFileSync(file));
+    expect(before[1]?.length).toBeGreaterThan(0);
+    expect(inspect(copies[0] ?? '', true)).toEqual({ kind: 'usable' });
+    expect(copies.map((file, index) => before[index]?.equals(readFileSync(file)))).toEqual([true, true]);
+  });
+
+  test.each(['account', 'readings', 'retention', 'heard'])(
+    'of which the fact %j is garbled is set aside once, not at every start',
+    (fact) => {
+      const bench = used();
+      bench.meddle(`INSERT OR REPLACE INTO meta (key, value) VALUES ('${fact}', '{')`);
+      bench.restartDelivery();
+      bench.close();
+      bench.restartDelivery();
+      expect(bench.reports).toHaveLength(1);
+    },
+  );
 
   test('is found by a header that is not ours over tables that are', () => {
     const bench = used();

@@ -83,6 +83,23 @@ test('a value that the user set is what further values are put together with', (
   expect(bench.atExist('weight')).toBe(6);
 });
 
+test.each(['drop', 'count'] as const)('a value that Exist refused does not come back after %s', (how) => {
+  const bench = new Bench();
+  bench.set(72);
+  bench.deliver('refused');
+  expect(bench.key('weight')?.held?.state).toBe('refused');
+  bench.settle(how, 'weight');
+  bench.pass(24 * 60);
+  bench.restartDelivery();
+  expect(bench.exist.values.get(keyOf('weight', TODAY))).toBeUndefined();
+  expect(bench.key('weight')?.held).toBeNull();
+  bench.enter({
+    contributions: [{ kind: 'value', ...settings, pick: 'last', at: bench.now, value: units(73) }],
+  });
+  later(bench);
+  expect(bench.atExist('weight')).toBe(73);
+});
+
 test('a value once more is sent again only where somebody else’s was taken in its place', () => {
   const bench = new Bench();
   bench.set(70);

@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Commits } from '../../src/ledger/commits.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { DiskSpace } from '../../src/ledger/disk-space.ts';
 import { BALLAST_FILE, SUSPECT_FILE } from '../../src/ledger/files.ts';
+import { canMount, remount, smallDisk } from '../support/disk.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench } from './setup.ts';
 
@@ -21,35 +21,6 @@ function problemOf(work: () => unknown): string | undefined {
     return error.problem;
   }
 }
-
-/** A disk of its own of so many bytes; `undefined` where this user may not mount one. */
-function smallDisk(bytes: number): string | undefined {
-  const folder = path.join(temporaryFolder(), 'disk');
-  mkdirSync(folder);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  onTestFinished(() => {
-    execFileSync('umount', ['-l', folder]);
-  });
-  return folder;
-}
-
-const canMount = ((): boolean => {
-  const folder = path.join('/tmp', `mqtt2exist-mount-${process.pid}`);
-  mkdirSync(folder);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4096', 'tmpfs', folder], { stdio: 'ignore' });
-    execFileSync('umount', [folder]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-})();
 
 describe('disk space', () => {
   test('is kept back in a ballast file from the start on', () => {
@@ -110,7 +81,6 @@ describe('disk space', () => {
     'that is gone is met without losing a count: the delivery goes on, readings wait',
     () => {
       const disk = smallDisk(6 * MIB);
-      if (disk === undefined) throw new Error('a disk could be mounted a moment ago');
       const bench = new Bench(path.join(disk, 'data'), {
         space: { floorBytes: 64 * 1024, resumeBytes: 2 * MIB, ballastBytes: MIB },
       });
@@ -146,13 +116,12 @@ describe('disk space', () => {
 
   test.runIf(canMount)('on a read-only file system is an error that names the cause', () => {
     const disk = smallDisk(16 * MIB);
-    if (disk === undefined) throw new Error('a disk could be mounted a moment ago');
     const bench = new Bench(path.join(disk, 'data'));
     bench.count(1);
     bench.close();
-    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    remount(disk, 'ro');
     expect(problemOf(() => bench.ledger)).toBe('read-only');
-    execFileSync('mount', ['-o', 'remount,rw', disk]);
+    remount(disk, 'rw');
     expect(bench.total()).toBe(1);
   });
 

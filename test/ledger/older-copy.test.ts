@@ -3,7 +3,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MARK_FILE } from '../../src/ledger/files.ts';
 import { SendMark } from '../../src/ledger/send-mark.ts';
-import { Bench } from './setup.ts';
+import { keyOf } from '../../src/core/delivery/state.ts';
+import { Bench, TODAY, units } from './setup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 /** Three opens sent; then a copy is made; then, unknown to the copy, what `after` does. */
@@ -64,6 +65,95 @@ describe('a database that is older than the last call', () => {
     bench.pass(2_000);
     bench.deliver();
     expect(bench.atExist()).toBe(expected + 1);
+  });
+
+  /** 2 delivered, 3 more open in the copy, which the database that is no more has delivered: 5 at Exist. */
+  const fiveAtExist = (): Bench => {
+    const bench = new Bench();
+    bench.count(2);
+    bench.deliver();
+    bench.count(3);
+    bench.close();
+    const copy = path.join(bench.folder, 'copy');
+    copyFileSync(bench.file, copy);
+    bench.deliver();
+    bench.close();
+    copyFileSync(copy, bench.file);
+    bench.pass(10);
+    return bench;
+  };
+
+  test('shows soon what stands at Exist beside what it holds, and decides nothing by it', () => {
+    const bench = fiveAtExist();
+    expect(bench.key()).toMatchObject({ seen: null, seenAt: null, held: { state: 'conflict' } });
+    const before = bench.key();
+    bench.restartDelivery();
+    expect(bench.key()).toEqual({ ...before, seen: units(5), seenAt: bench.now });
+    bench.close();
+    bench.pass(24 * 60);
+    bench.exist.edit(keyOf('opens', TODAY), units(6));
+    bench.deliver();
+    expect(bench.key()).toEqual({ ...before, seen: units(6), seenAt: bench.now });
+  });
+
+  describe.each([
+    ['that Exist was looked at', (bench: Bench) => bench.restartDelivery()],
+    ['before Exist was looked at', () => undefined],
+  ])('is settled %s', (_when, begin) => {
+    test.each([
+      ['count', 5],
+      ['retry', 8],
+      ['drop', 5],
+      ['set', 5],
+    ] as const)(
+      'by %s: %i stand at Exist, also after all looks, and later counts add up',
+      (how, expected) => {
+        const bench = fiveAtExist();
+        begin(bench);
+        if (how === 'set') bench.settleTo(5);
+        else bench.settle(how);
+        bench.deliver();
+        expect(bench.atExist()).toBe(expected);
+        bench.count(1);
+        for (const minutes of [10, 60, 24 * 60, 24 * 60, 24 * 60]) {
+          bench.pass(minutes);
+          bench.deliver();
+          expect(bench.atExist()).toBe(expected + 1);
+        }
+        const dropped = how === 'drop' ? 3 : 0;
+        const ours = 2 + 3 + 1 - dropped;
+        expect(bench.key()).toMatchObject({
+          total: units(6),
+          dropped: units(dropped),
+          ours: units(ours),
+          base: units(expected + 1 - ours),
+          held: null,
+          repair: false,
+        });
+      },
+    );
+
+    test.each([
+      ['count', 71],
+      ['drop', 71],
+      ['retry', 70],
+    ] as const)('by %s where it is a value: %i stands at Exist, also after all looks', (how, expected) => {
+      const bench = putBack(
+        (before) => before.set(70),
+        (after) => {
+          after.deliver();
+          after.set(71);
+          after.deliver();
+        },
+      );
+      begin(bench);
+      bench.settle(how, 'weight');
+      for (const minutes of [10, 60, 24 * 60, 24 * 60]) {
+        bench.pass(minutes);
+        bench.deliver();
+        expect(bench.atExist('weight')).toBe(expected);
+      }
+    });
   });
 
   test('does not set back what went on without it, though the ledger of a strict attribute wins', () => {

@@ -1,0 +1,111 @@
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { backup, restore } from '../../src/ledger/backup.ts';
+import { DatabaseError } from '../../src/ledger/database.ts';
+import { openReadOnly } from '../../src/ledger/explanation.ts';
+import { openCopy } from '../../src/ledger/read-only.ts';
+import { canMount, remount, smallDisk } from '../support/disk.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { Bench, TODAY } from './setup.ts';
+
+const MIB = 1_048_576;
+
+/**
+ * The database of a bridge that counted 5, on a disk that takes no writes any more.
+ * @param how `stopped`: the daemon ended as it should; `cut`: it did not, and what was counted is in the WAL alone
+ */
+function readOnly(how: 'stopped' | 'cut' | 'cut, without index'): { folder: string; disk: string } {
+  const disk = smallDisk(16 * MIB);
+  const folder = path.join(disk, 'data');
+  const bench = new Bench(how === 'stopped' ? folder : undefined);
+  bench.count(3);
+  bench.deliver();
+  bench.count(2);
+  if (how !== 'stopped') {
+    mkdirSync(folder);
+    const suffixes = how === 'cut' ? ['', '-wal', '-shm'] : ['', '-wal'];
+    for (const suffix of suffixes)
+      copyFileSync(bench.file + suffix, path.join(folder, `mqtt2exist.db${suffix}`));
+  }
+  bench.close();
+  remount(disk, 'ro');
+  return { folder, disk };
+}
+
+/** Where copies go by default, for this test alone. */
+function useAsTmp(folder: string): string {
+  vi.stubEnv('TMPDIR', folder);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return folder;
+}
+
+describe.runIf(canMount)('a database on a card that went read-only', () => {
+  test.each(['stopped', 'cut', 'cut, without index'] as const)(
+    'explains and is backed up with all that was committed (%s)',
+    (how) => {
+      const { folder, disk } = readOnly(how);
+      const to = path.join(temporaryFolder(), 'backup.db');
+      const elsewhere = path.join(temporaryFolder(), 'data');
+      const scratch = useAsTmp(temporaryFolder());
+      const reader = openReadOnly(folder);
+      expect(reader.explain('opens', TODAY).ledger).toMatchObject({ total: 5, ours: 3, open: 2 });
+      reader.close();
+      expect(readdirSync(scratch)).toEqual([]);
+
+      expect(backup(folder, to)).toMatchObject({ open: [{ attribute: 'opens', day: TODAY, amount: 2 }] });
+      expect(readdirSync(path.dirname(to))).toEqual(['backup.db']);
+
+      restore(to, elsewhere);
+      expect(new Bench(elsewhere).total()).toBe(5);
+      remount(disk, 'rw');
+      expect(new Bench(folder).total()).toBe(5);
+    },
+  );
+
+  test('names the place where no copy can be made', () => {
+    const { folder, disk } = readOnly('stopped');
+    useAsTmp(disk);
+    const error = problemOf(() => openReadOnly(folder));
+    expect(error?.message).toContain(`${disk}: no copy can be made there`);
+    expect(error?.hint).toContain('TMPDIR');
+    expect(problemOf(() => backup(folder, path.join(disk, 'backup.db')))?.problem).toBe('read-only');
+  });
+});
+
+describe('a copy to read', () => {
+  test('is the database with its WAL, private, and gone when it is closed', () => {
+    const bench = new Bench();
+    bench.count(5);
+    const scratch = temporaryFolder();
+    const { db, close } = openCopy(bench.file, scratch);
+    expect(db.prepare('SELECT total FROM ledger').get()).toEqual({ total: 5_000_000 });
+    bench.count(1);
+    expect(db.prepare('SELECT total FROM ledger').get()).toEqual({ total: 5_000_000 });
+    close();
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+
+  test('is not left behind where the file is no database', () => {
+    const scratch = temporaryFolder();
+    const file = path.join(temporaryFolder(), 'letter.txt');
+    writeFileSync(file, 'Dear sister,');
+    const { db, close } = openCopy(file, scratch);
+    expect(() => db.prepare('SELECT 1 FROM sqlite_schema').get()).toThrow();
+    close();
+    expect(() => openCopy(path.join(scratch, 'nothing'), scratch)).toThrow('ENOENT');
+    expect(readdirSync(scratch)).toEqual([]);
+    expect(readFileSync(file, 'utf8')).toBe('Dear sister,');
+    expect(existsSync(`${file}-wal`)).toBe(false);
+  });
+});
+
+function problemOf(work: () => unknown): DatabaseError | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    return error;
+  }
+}
