@@ -169,13 +169,14 @@ function read(draft: Draft, all: readonly Readonly<Key>[]): Request {
   const unknown = all.filter(isUnknown);
   const due = [...unknown, ...all.filter((key) => !isUnknown(key))];
   const dateMax = lastDay(unknown.length > 0 ? unknown : all, all);
+  const before = addDays(dateMax, -MOST_DAYS);
   const names = new Set<string>();
   const items: { attribute: string; name: string; day: LocalDate }[] = [];
   let first = dateMax;
   for (const key of due) {
     const name = draft.readonlyAttribute(key.attribute)?.existName;
     if (name === undefined || name === null) continue;
-    if (key.day > dateMax || key.day <= addDays(dateMax, -MOST_DAYS)) continue;
+    if (key.day > dateMax || key.day <= before) continue;
     if (!names.has(name) && names.size === MOST_ITEMS) continue;
     names.add(name);
     items.push({ attribute: key.attribute, name, day: key.day });
@@ -186,10 +187,13 @@ function read(draft: Draft, all: readonly Readonly<Key>[]): Request {
 
 /** The last day of a look that reaches the newest of `first`, and of the others what lies near them. */
 function lastDay(first: readonly Readonly<Key>[], all: readonly Readonly<Key>[]): LocalDate {
-  const newest = latest(first.map(({ day }) => day));
-  const reached = first.filter(({ day }) => day > addDays(newest, -MOST_DAYS)).map(({ day }) => day);
-  const oldest = reached.reduce((a, b) => (a < b ? a : b));
-  return latest(all.map(({ day }) => day).filter((day) => day < addDays(oldest, MOST_DAYS)));
+  const before = addDays(latest(first.map(({ day }) => day)), -MOST_DAYS);
+  const reached = first.filter(({ day }) => day > before).map(({ day }) => day);
+  const beyond = addDays(
+    reached.reduce((a, b) => (a < b ? a : b)),
+    MOST_DAYS,
+  );
+  return latest(all.map(({ day }) => day).filter((day) => day < beyond));
 }
 
 function latest(days: readonly LocalDate[]): LocalDate {
