@@ -28,7 +28,8 @@ import { Ledger } from './ledger/ledger.ts';
 import { LoginFile } from './ledger/login-file.ts';
 import { Lookout } from './lookout.ts';
 import { Narrator, type Log } from './narrator.ts';
-import { metricsOf, overview } from './overview.ts';
+import { metricsOf } from './metrics.ts';
+import { overview } from './overview.ts';
 import { Playground } from './playground.ts';
 import {
   accountSettings,

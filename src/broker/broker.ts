@@ -26,7 +26,7 @@ import { Owners } from './owners.ts';
 import { Persistence } from './persistence.ts';
 import { Roster } from './roster.ts';
 import { State } from './state.ts';
-import type { TlsIdentity } from './tls.ts';
+import type { TlsIdentity } from './entrance.ts';
 import { Turns, type Speaker } from './turns.ts';
 import { afterwards } from './write-behind.ts';
 import type { Will } from './wills.ts';

@@ -4,7 +4,15 @@
 import type { Duplex } from 'node:stream';
 import type { Connection, Refusal } from './connections.ts';
 import type { BrokerLimits } from './limits.ts';
-import type { TlsIdentity } from './tls.ts';
+
+/** PEM. */
+export interface TlsIdentity {
+  /** The server's certificate, and those between it and its authority. */
+  readonly cert: string;
+  readonly key: string;
+  /** Certificates of authorities, sent along where they are part of the chain. */
+  readonly ca?: string | undefined;
+}
 
 export interface Entrance {
   /** It has its place and its timer. */

@@ -8,11 +8,11 @@ import { createServer, type Server } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Arrivals } from './arrivals.ts';
 import type { Connection, Connections, Refusal } from './connections.ts';
-import type { Entrance, EntranceParts } from './entrance.ts';
+import type { Entrance, EntranceParts, TlsIdentity } from './entrance.ts';
 import type { BrokerLimits } from './limits.ts';
 import { closeServer, listen, type Listener, type Listening } from './listen.ts';
 import type { Log } from './options.ts';
-import { tlsEntrance, type TlsIdentity } from './tls.ts';
+import { tlsEntrance } from './tls.ts';
 import { websocketEntrance } from './websocket.ts';
 import { afterwards } from './write-behind.ts';
 

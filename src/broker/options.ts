@@ -6,7 +6,7 @@ import type { Inlet, Publish, QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Listener } from './listen.ts';
 import type { BrokerStore } from './store.ts';
-import type { TlsIdentity } from './tls.ts';
+import type { TlsIdentity } from './entrance.ts';
 import type { After } from './write-behind.ts';
 
 export type Log = (

@@ -2,17 +2,8 @@
  * TLS for listeners: what a server shows, and why handshakes fail.
  */
 import { createServer, type Server, type TlsOptions } from 'node:tls';
-import type { Entrance, EntranceParts } from './entrance.ts';
+import type { Entrance, EntranceParts, TlsIdentity } from './entrance.ts';
 import { Handover } from './handover.ts';
-
-/** PEM. */
-export interface TlsIdentity {
-  /** The server's certificate, and those between it and its authority. */
-  readonly cert: string;
-  readonly key: string;
-  /** Certificates of authorities, sent along where they are part of the chain. */
-  readonly ca?: string | undefined;
-}
 
 /** Clients are not asked for certificates: accounts say who they are. */
 export function serverOptions({ cert, key, ca }: TlsIdentity): TlsOptions {

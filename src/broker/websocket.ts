@@ -7,9 +7,9 @@ import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer, type WebSocket } from 'ws';
 import type { Connection, Refusal } from './connections.ts';
-import type { Entrance, EntranceParts } from './entrance.ts';
+import type { Entrance, EntranceParts, TlsIdentity } from './entrance.ts';
 import { Handover } from './handover.ts';
-import { secured, serverOptions, watchHandshakes, type TlsIdentity } from './tls.ts';
+import { secured, serverOptions, watchHandshakes } from './tls.ts';
 
 /** [MQTT-6.0.0-4]; the second is what clients of MQTT 3.1 ask for. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1'];
