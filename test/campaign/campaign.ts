@@ -14,7 +14,7 @@ import { evidence } from './evidence.ts';
 import { House } from './house.ts';
 import { CampaignLogin } from './oauth.ts';
 import { Person } from './person.ts';
-import { lastingFaults, spell } from './trouble.ts';
+import { isSpell, lastingFaults, spell } from './trouble.ts';
 
 export interface CampaignOptions {
   readonly cycles: number;
@@ -37,6 +37,8 @@ export interface CampaignResult {
   readonly logins: number | undefined;
   /** Calls by path and fault. */
   readonly calls: readonly string[];
+  /** Calls that would change something at Exist. */
+  readonly writes: number;
   /** What was left out, and why. */
   readonly skipped: string | undefined;
   /** Where the books do not balance: all that is known about it. */
@@ -66,7 +68,8 @@ export async function campaign({
     house.sandbox.faults(lastingFaults(seed));
     const login = withLogin ? await CampaignLogin.open(house, house.options.existUrl, seed) : undefined;
     for (let cycle = 1; cycle <= cycles; cycle += 1) {
-      if (random.chance(SPELL_CHANCE)) house.sandbox.faults([spell(random)]);
+      const isUnwell = house.sandbox.faults().some(isSpell);
+      if (random.chance(SPELL_CHANCE) && !isUnwell) house.sandbox.faults([spell(random)]);
       if (random.chance(NEW_DEVICE_CHANCE)) house.addDevice();
       const death = cycle <= FIRST_STARTS ? IN_START : pickDeath(house);
       await login?.keep();
@@ -99,6 +102,7 @@ export async function campaign({
       settled: person.settled,
       logins: login?.again,
       calls: house.tally.describe(),
+      writes: house.tally.writes,
       skipped: NO_MOSQUITTO,
       evidence: isFine ? [] : await evidence(lines, house, daemon),
     };

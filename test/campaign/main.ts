@@ -22,7 +22,10 @@ console.log(
 );
 if (result.skipped !== undefined) console.log(`without a Mosquitto as a source: ${result.skipped}`);
 if (result.logins !== undefined) console.log(`${result.logins} times somebody had to log in again`);
+// Where all is kept back, nothing can be lost or doubled.
+const isStarved = result.writes < cycles / 2;
+if (isStarved) console.log(`ONLY ${result.writes} CALLS WOULD HAVE CHANGED ANYTHING: this shows little`);
 const isFine = result.lines.every(isBalanced);
 for (const line of result.evidence) console.log(line);
 console.log(isFine ? 'nothing lost, nothing doubled' : `THE BOOKS DO NOT BALANCE (seed ${seed})`);
-process.exitCode = isFine ? 0 : 1;
+process.exitCode = isFine && !isStarved ? 0 : 1;

@@ -6,6 +6,8 @@ const MOST_LINES = 3_000;
 
 export class Tally {
   calls = 0;
+  /** Increments and updates. */
+  writes = 0;
   /** Calls by path, and how often which fault struck there. */
   readonly byPath = new Map<string, Map<string, number>>();
   private readonly lines: string[] = [];
@@ -13,6 +15,7 @@ export class Tally {
   take(line: string): void {
     const { path = '', fault = 'well' } = CALL.exec(line)?.groups ?? {};
     this.calls += 1;
+    if (/\/(increment|update)\/$/.test(path)) this.writes += 1;
     const name = path.replace('/api/2/', '');
     const faults = this.byPath.get(name) ?? new Map<string, number>();
     this.byPath.set(name, faults.set(fault, (faults.get(fault) ?? 0) + 1));

@@ -5,6 +5,8 @@
 import type { FaultInput } from '../../src/sandbox/faults.ts';
 import type { Random } from '../simulation/random.ts';
 
+const EVERYTHING = '/api/2/';
+
 type Chance = readonly [fault: FaultInput['fault'], probability: number];
 
 const LATE: readonly Chance[] = [
@@ -82,7 +84,7 @@ export function spell(random: Random): FaultInput {
   const fault = random.pick<FaultInput['fault']>([
     { kind: 'status', status: 401 },
     { kind: 'status', status: 403 },
-    { kind: 'status', status: 429 },
+    // Without Retry-After the daemon leaves Exist alone for minutes, in which it would only be killed.
     { kind: 'status', status: 429, headers: { 'retry-after': '1' } },
     { kind: 'status', status: 503 },
     { kind: 'status', status: 503, applied: true },
@@ -90,5 +92,10 @@ export function spell(random: Random): FaultInput {
     'apply-then-lose',
     'stale-read',
   ]);
-  return { match: { path: '/api/2/' }, times: random.whole(1, 4), fault };
+  return { match: { path: EVERYTHING }, times: random.whole(1, 4), fault };
+}
+
+/** Whether a spell still goes on: a second one on top of it would soon be one that never ends. */
+export function isSpell({ match }: FaultInput): boolean {
+  return match?.path === EVERYTHING;
 }
