@@ -4,6 +4,8 @@
  * An address is forgotten ten minutes after its last failure.
  */
 
+import { sourceOf } from '../core/address.ts';
+
 interface Record {
   failures: number;
   lastAtMs: number;
@@ -50,14 +52,4 @@ export class Failures {
     const [longestAgo] = this.records.keys();
     if (longestAgo !== undefined) this.records.delete(longestAgo);
   }
-}
-
-/** An IPv6 host has a whole /64 of addresses to itself. */
-function sourceOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(':').length;
-  const zeros: string[] = Array.from({ length: Math.max(0, missing) }, () => '0');
-  return [...groups, ...zeros, ...(tail ?? '').split(':')].slice(0, 4).join(':');
 }

@@ -2,42 +2,55 @@
  * When a connection is let in: at once, or one after the other where its address opens too many. To open and close one
  * is more work than a reading, and who is cut off for what it does is soon back to do it again.
  *
- * By default the bounds are above a home whose devices all come back after a power cut, even one where a proxy makes their
- * addresses one. Who waits costs a socket that is not read from; its time until the CONNACK runs.
+ * As many as may be there at a time are let in at once: after a power cut all devices come back, and behind a proxy they
+ * share one address. Who waits costs a socket with little read of it; its time until the CONNACK runs. Who is gone while
+ * it waits takes nobody's turn.
  */
+import { sourceOf } from '../core/address.ts';
 import { Bucket } from './bucket.ts';
+import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
 
-/** What is let in at once, in seconds of the rate. */
-const BURST_SECONDS = 5;
 const LOOK_EVERY_MS = 50;
 /** Of more addresses than that, those that nobody waits at are forgotten. */
 const MOST_ADDRESSES = 1_000;
 
+/** Who comes. */
+export interface Arrival {
+  readonly address: string;
+  /** It has hung up, or was cut off. */
+  readonly isGone: boolean;
+}
+
+export interface ArrivalsParts {
+  readonly limits: Pick<BrokerLimits, 'connectionsPerAddress' | 'connectionsPerSecond'>;
+  /** Milliseconds that only ever rise. */
+  readonly now: () => number;
+  readonly after: After;
+}
+
+interface Waiting {
+  readonly arrival: Arrival;
+  readonly enter: () => void;
+  readonly turnAway: () => void;
+}
+
 interface Line {
   readonly bucket: Bucket;
-  readonly waiting: (() => void)[];
+  waiting: readonly Waiting[];
   cancel: (() => void) | undefined;
 }
 
 export class Arrivals {
   private readonly lines = new Map<string, Line>();
 
-  constructor(
-    private readonly parts: {
-      /** Of one address. */
-      readonly perSecond: number;
-      /** Milliseconds that only ever rise. */
-      readonly now: () => number;
-      readonly after: After;
-    },
-  ) {}
+  constructor(private readonly parts: ArrivalsParts) {}
 
-  /** Calls `enter` when it is the turn of who came from `address`. */
-  come(address: string, enter: () => void): void {
-    const line = this.lineOf(address);
-    line.waiting.push(enter);
-    this.letIn(line);
+  /** Calls `enter` when it is its turn, or `turnAway` where it is gone by then. */
+  come(arrival: Arrival, enter: () => void, turnAway: () => void): void {
+    const line = this.lineOf(sourceOf(arrival.address));
+    line.waiting = [...line.waiting, { arrival, enter, turnAway }];
+    if (!line.cancel) this.letIn(line);
   }
 
   /** Who still waits is not called. */
@@ -46,32 +59,35 @@ export class Arrivals {
     this.lines.clear();
   }
 
-  private lineOf(address: string): Line {
-    const known = this.lines.get(address);
+  private lineOf(source: string): Line {
+    const known = this.lines.get(source);
     if (known) return known;
     if (this.lines.size >= MOST_ADDRESSES) this.forgetOne();
-    const { perSecond, now } = this.parts;
-    const bucket = new Bucket(BURST_SECONDS * perSecond, perSecond, now());
+    const { limits, now } = this.parts;
+    const bucket = new Bucket(limits.connectionsPerAddress, limits.connectionsPerSecond, now());
     const line: Line = { bucket, waiting: [], cancel: undefined };
-    this.lines.set(address, line);
+    this.lines.set(source, line);
     return line;
   }
 
   private letIn(line: Line): void {
     const { now, after } = this.parts;
-    const welcome = line.bucket.take(line.waiting.length, now());
-    for (const enter of line.waiting.splice(0, welcome)) enter();
+    for (const { arrival, turnAway } of line.waiting) if (arrival.isGone) turnAway();
+    const here = line.waiting.filter(({ arrival }) => !arrival.isGone);
+    const welcome = line.bucket.take(here.length, now());
+    line.waiting = here.slice(welcome);
+    for (const { enter } of here.slice(0, welcome)) enter();
     if (line.waiting.length === 0) return;
-    line.cancel ??= after(LOOK_EVERY_MS, () => {
+    line.cancel = after(LOOK_EVERY_MS, () => {
       line.cancel = undefined;
       this.letIn(line);
     });
   }
 
   private forgetOne(): void {
-    for (const [address, { waiting }] of this.lines) {
+    for (const [source, { waiting }] of this.lines) {
       if (waiting.length > 0) continue;
-      this.lines.delete(address);
+      this.lines.delete(source);
       return;
     }
   }

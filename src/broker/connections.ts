@@ -7,8 +7,16 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { boundReadAhead, farewell, FramingGuard, guardReads, type FramingProblem } from './framing-guard.ts';
+import {
+  boundReadAhead,
+  farewell,
+  hasEnded,
+  FramingGuard,
+  guardReads,
+  type FramingProblem,
+} from './framing-guard.ts';
 import type { PublishPacket } from 'aedes';
+import { sourceOf } from '../core/address.ts';
 import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -23,6 +31,8 @@ export type Refusal =
   | 'too_many'
   | 'too_many_from_address'
   | 'connect_timeout'
+  /** Its address opens too many: its time was over before its turn came. */
+  | 'too_fast'
   /** The handshake failed. */
   | 'tls'
   /** No websocket, or one that is not for MQTT. */
@@ -39,6 +49,7 @@ export const REFUSALS: readonly Refusal[] = [
   'too_many',
   'too_many_from_address',
   'connect_timeout',
+  'too_fast',
   'tls',
   'websocket',
   'origin',
@@ -76,6 +87,8 @@ export class Connection {
   onCopied: ((copies: number) => void) | undefined;
   /** Its QoS 1 publishes that are stored, and not acknowledged yet. */
   readonly unpublished = new Set<Staged>();
+  /** Its turn has come. */
+  isLetIn = false;
   /** aedes has welcomed the client and dealt with what it sent along with its CONNECT. */
   isReady = false;
   /** Decided when the CONNECT came, told with the CONNACK. */
@@ -134,6 +147,11 @@ export class Connection {
     this.carrier.destroy();
     this.socket.destroy();
   };
+
+  /** It has hung up before it said anything. */
+  get isGone(): boolean {
+    return this.socket.destroyed || (hasEnded(this.socket) && this.socket.readableLength === 0);
+  }
 
   /** The CONNACK went out. */
   welcomed(): void {
@@ -220,18 +238,19 @@ export class Connections {
       socket.destroy();
       return undefined;
     }
-    const fromAddress = this.byAddress.get(address) ?? 0;
+    const source = sourceOf(address);
+    const fromAddress = this.byAddress.get(source) ?? 0;
     if (this.open.size >= limits.connections || fromAddress >= limits.connectionsPerAddress) {
       onRefused(this.open.size >= limits.connections ? 'too_many' : 'too_many_from_address', address);
       socket.destroy();
       return undefined;
     }
     const connection = new Connection(socket, address, limits.connectTimeoutMs, () => {
-      onRefused('connect_timeout', address);
+      onRefused(connection.isLetIn ? 'connect_timeout' : 'too_fast', address);
       connection.cut();
     });
     this.open.add(connection);
-    this.byAddress.set(address, fromAddress + 1);
+    this.byAddress.set(source, fromAddress + 1);
     socket.once('close', () => this.leave(connection));
     connection.onIdle = () => this.parts.turns.idle(connection);
     connection.onCopied = (copies) => this.parts.turns.copied(connection, copies);
@@ -290,9 +309,10 @@ export class Connections {
     connection.closed();
     this.parts.turns.leave(connection);
     this.open.delete(connection);
-    const left = (this.byAddress.get(connection.address) ?? 1) - 1;
-    if (left > 0) this.byAddress.set(connection.address, left);
-    else this.byAddress.delete(connection.address);
+    const source = sourceOf(connection.address);
+    const left = (this.byAddress.get(source) ?? 1) - 1;
+    if (left > 0) this.byAddress.set(source, left);
+    else this.byAddress.delete(source);
     this.parts.onClosed(connection);
   }
 }

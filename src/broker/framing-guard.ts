@@ -217,7 +217,22 @@ export function guardReads(
  * what waits for a subscriber may be far more than what is read ahead.
  */
 export function boundReadAhead(stream: Readable): void {
-  const { _readableState: state } = stream as { _readableState?: { highWaterMark?: unknown } };
-  if (typeof state?.highWaterMark !== 'number') throw new Error('this Node keeps its streams otherwise');
-  state.highWaterMark = READ_BYTES;
+  stateOf(stream).highWaterMark = READ_BYTES;
+}
+
+/** The other side has said all it will, read or not. */
+export function hasEnded(stream: Readable): boolean {
+  return stateOf(stream).ended;
+}
+
+interface ReadableState {
+  highWaterMark: number;
+  readonly ended: boolean;
+}
+
+function stateOf(stream: Readable): ReadableState {
+  const { _readableState: state } = stream as { _readableState?: Partial<ReadableState> };
+  if (typeof state?.highWaterMark !== 'number' || typeof state.ended !== 'boolean')
+    throw new Error('this Node keeps its streams otherwise');
+  return state as ReadableState;
 }

@@ -6,7 +6,7 @@ export interface BrokerLimits {
   /** Connections at a time, over all listeners. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
-  /** New ones of one address; five seconds' worth of them at once. Those on top wait. */
+  /** New ones of one address, once as many have come at once as may be there. Those on top wait. */
   readonly connectionsPerSecond: number;
   /** From accepting a connection to its CONNACK, however slowly the bytes come. */
   readonly connectTimeoutMs: number;
@@ -60,8 +60,7 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   connections: 1_000,
   // Behind a container's proxy all devices share one address.
   connectionsPerAddress: 500,
-  // A hundred come back at once after a power cut.
-  connectionsPerSecond: 20,
+  connectionsPerSecond: 50,
   connectTimeoutMs: 10_000,
   keepAliveMs: 4 * 3_600_000,
   // zigbee2mqtt describes all its devices in one message: hundreds of kilobytes.

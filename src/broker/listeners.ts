@@ -40,8 +40,8 @@ export class Listeners {
 
   constructor(private readonly parts: ListenersParts) {
     this.identity = parts.identity;
-    const { connectionsPerSecond: perSecond } = parts.limits;
-    this.arrivals = new Arrivals({ perSecond, now: () => performance.now(), after: afterwards });
+    const { limits } = parts;
+    this.arrivals = new Arrivals({ limits, now: () => performance.now(), after: afterwards });
   }
 
   /** Tells where. Rejects with a `ListenError`; then none is open. */
@@ -89,9 +89,11 @@ export class Listeners {
       (socket) => {
         const connection = this.parts.connections.admit(socket);
         if (!connection) return;
-        this.arrivals.come(connection.address, () => {
-          if (!socket.destroyed) entrance.take(connection);
-        });
+        const enter = (): void => {
+          connection.isLetIn = true;
+          entrance.take(connection);
+        };
+        this.arrivals.come(connection, enter, connection.cut);
       },
     );
     // `admit` counts over all listeners; this one spares the work where a single one is flooded.

@@ -74,6 +74,13 @@ class Pace {
     if (this.budget < perSecond / SLICES_PER_SECOND) this.slowedSince ??= this.at;
   }
 
+  /** No more is left to it than to another one under the same name. */
+  share({ budget, slowedSince }: Pace): void {
+    if (budget >= this.budget) return;
+    this.budget = budget;
+    this.slowedSince = slowedSince;
+  }
+
   get isFresh(): boolean {
     return this.credit >= MOST_CREDIT && this.slowedSince === undefined;
   }
@@ -148,6 +155,7 @@ export class Turns {
     const known = this.remembered.get(rememberedAs);
     this.remembered.delete(rememberedAs);
     const pace = known ?? new Pace(now(), limits.messagesPerSecond * BURST_SECONDS);
+    for (const other of this.places.values()) if (other.rememberedAs === rememberedAs) pace.share(other.pace);
     pace.credit = this.firstCredit(rememberedAs, Math.min(FIRST_CREDIT, pace.credit));
     const place: Place = {
       speaker,
@@ -347,7 +355,10 @@ export class Turns {
   }
 
   private remember({ rememberedAs, pace }: Place): void {
-    pace.refill(this.parts.now(), this.parts.limits.messagesPerSecond);
+    const before = this.remembered.get(rememberedAs);
+    for (const one of [pace, before]) one?.refill(this.parts.now(), this.parts.limits.messagesPerSecond);
+    if (before) pace.share(before);
+    this.remembered.delete(rememberedAs);
     if (pace.isFresh) return;
     makeRoom(this.remembered);
     this.remembered.set(rememberedAs, pace);

@@ -14,9 +14,9 @@ export const limits = section({
     .default(500)
     .describe('Clients connected at a time from one address. Behind a proxy all devices share one.'),
   connections_per_second: wholeNumber(1, 100_000)
-    .default(20)
+    .default(50)
     .describe(
-      'New connections of one address; five seconds’ worth of them at once. Those on top wait, within their `connect_timeout`.',
+      'New connections of one address, once it has opened `connections_per_address` of them. Those on top wait, within their `connect_timeout`.',
     ),
   connect_timeout: duration('100ms', '10m')
     .prefault('10s')

@@ -178,6 +178,8 @@ class Announcement {
 
   private get name(): string {
     const end = this.number === 1 ? '' : ` #${this.number}`;
-    return `${this.service.name.slice(0, LONGEST_NAME - end.length)}${end}`;
+    const name = Buffer.from(this.service.name).subarray(0, LONGEST_NAME - end.length);
+    // Of a character that was cut through nothing stays.
+    return `${name.toString().replace(/\uFFFD$/u, '')}${end}`;
   }
 }

@@ -33,8 +33,9 @@ interface Watcher {
 }
 
 export class Sightings {
-  /** By topic. Whoever publishes what no mapping takes, or has no right to, pushes out none of these. */
+  /** By topic. What no mapping takes pushes out none of these, and what somebody had no right to say changes none. */
   private readonly mapped = new Map<string, Seen>();
+  /** By topic; what was denied by topic and sender. */
   private readonly others = new Map<string, Seen>();
   private readonly watchers = new Set<Watcher>();
 
@@ -111,10 +112,12 @@ export class Sightings {
   /** What is known of its topic, as the newest of its kind. */
   private freshlySeen(sighting: Sighting, minute: number): Seen {
     const { topic, payload, mappings, fate } = sighting;
-    const known = this.mapped.get(topic) ?? this.others.get(topic);
-    this.mapped.delete(topic);
-    this.others.delete(topic);
-    const kind = mappings.length > 0 && fate !== 'denied' ? this.mapped : this.others;
+    const isDenied = fate === 'denied';
+    const key = isDenied ? `${topic}\0${sighting.from ?? ''}` : topic;
+    const known = (isDenied ? undefined : this.mapped.get(key)) ?? this.others.get(key);
+    if (!isDenied) this.mapped.delete(key);
+    this.others.delete(key);
+    const kind = mappings.length > 0 && !isDenied ? this.mapped : this.others;
     const seen = known ?? {
       sighting,
       payload,
@@ -123,7 +126,7 @@ export class Sightings {
       perMinute: new Uint32Array(MINUTES),
       minute,
     };
-    kind.set(topic, seen);
+    kind.set(key, seen);
     const oldest = kind.keys().next();
     if (kind.size > MOST_TOPICS && !oldest.done) kind.delete(oldest.value);
     return seen;

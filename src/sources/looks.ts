@@ -64,7 +64,7 @@ export class Looks {
     return look;
   }
 
-  /** A broker must not see one twice; and some take no more than 23 characters. */
+  /** A broker must not see one twice. Short: brokers need take no more than 23 characters [MQTT-3.1.3-5]. */
   private freeClientId(base: string): string {
     const taken = new Set(this.running.map(({ look }) => look.clientId));
     for (let number = 1; ; number += 1) {

@@ -5,9 +5,10 @@ import { Arrivals } from '../../src/broker/arrivals.ts';
 class Door {
   now = 0;
   readonly entered: string[] = [];
+  turnedAway = 0;
   private timers: { readonly at: number; readonly task: () => void }[] = [];
   readonly arrivals = new Arrivals({
-    perSecond: 20,
+    limits: { connectionsPerAddress: 100, connectionsPerSecond: 20 },
     now: () => this.now,
     after: (delayMs, task) => {
       const timer = { at: this.now + delayMs, task };
@@ -16,10 +17,16 @@ class Door {
     },
   });
 
-  come(address: string, times: number): void {
-    for (let time = 0; time < times; time += 1) {
-      this.arrivals.come(address, () => this.entered.push(address));
-    }
+  come(address: string, times: number): { isGone: boolean }[] {
+    return Array.from({ length: times }, () => {
+      const arrival = { address, isGone: false };
+      this.arrivals.come(
+        arrival,
+        () => this.entered.push(address),
+        () => (this.turnedAway += 1),
+      );
+      return arrival;
+    });
   }
 
   pass(ms: number): void {
@@ -37,13 +44,13 @@ class Door {
   }
 }
 
-test('a hundred devices of one address that come at once are let in at once', () => {
+test('all that may be there at a time may come at once', () => {
   const door = new Door();
   door.come('proxy', 100);
   expect(door.entered).toHaveLength(100);
 });
 
-test('what comes on top is let in one after the other, twenty a second, and nobody is forgotten', () => {
+test('what comes on top is let in one after the other, at the rate, and nobody is forgotten', () => {
   const door = new Door();
   door.come('mad', 300);
   expect(door.entered).toHaveLength(100);
@@ -53,11 +60,23 @@ test('what comes on top is let in one after the other, twenty a second, and nobo
   expect(door.entered).toHaveLength(300);
 });
 
-test('another address does not wait for it', () => {
+test('who is gone while it waits takes nobody’s turn', () => {
   const door = new Door();
-  door.come('mad', 300);
-  door.come('sensor', 1);
-  expect(door.entered.at(-1)).toBe('sensor');
+  const mad = door.come('proxy', 5_000);
+  for (const arrival of mad) arrival.isGone = true;
+  door.come('proxy', 1);
+  door.pass(100);
+  expect(door.entered).toHaveLength(101);
+  expect(door.turnedAway).toBe(4_900);
+});
+
+test('another address does not wait for it; one of the same IPv6 network does', () => {
+  const door = new Door();
+  door.come('2001:db8::1', 300);
+  door.come('192.168.0.7', 1);
+  expect(door.entered.at(-1)).toBe('192.168.0.7');
+  door.come('2001:db8::2', 1);
+  expect(door.entered.at(-1)).toBe('192.168.0.7');
 });
 
 test('who still waits when the broker stops is not let in, and no timer is left', () => {

@@ -33,6 +33,18 @@ test('connections of one address are bounded', async () => {
   expect(broker.counters.refusedConnections.too_many_from_address).toBe(1);
 });
 
+test('a connection whose turn does not come in time is told apart from one that says nothing', async () => {
+  const { broker, port } = await setup({
+    limits: { connectionsPerAddress: 1, connectionsPerSecond: 1, connectTimeoutMs: 40 },
+  });
+  const first = await RawClient.connected(port, 'a');
+  first.send({ cmd: 'disconnect' });
+  await first.closed;
+  const second = await RawClient.open(port);
+  await second.closed;
+  expect(broker.counters.refusedConnections).toMatchObject({ too_fast: 1, connect_timeout: 0 });
+});
+
 test.each([
   ['says nothing', []],
   ['stops in the middle of its CONNECT', [0x10, 12, 0, 4]],

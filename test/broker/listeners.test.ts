@@ -132,6 +132,21 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
       expect(broker.counters.refusedConnections.too_many_from_address).toBe(1);
     });
 
+    it('lets in one after the other who opens more and more, and forgets those who hang up', async () => {
+      const limits = { connectionsPerAddress: 2, connectionsPerSecond: 10 };
+      const { portOf, client, broker, inlet } = await openDoors(certificates(), { limits });
+      for (let visit = 0; visit < 40; visit += 1) {
+        const visitor = connectTcp(portOf(scheme), '127.0.0.1');
+        await once(visitor, 'connect');
+        visitor.resume().end();
+        await once(visitor, 'close');
+      }
+      const honest = await client(scheme);
+      await honest.publishAsync('door', 'open', { qos: 1 });
+      expect(inlet.payloads).toEqual(['open']);
+      expect(broker.counters.refusedConnections.too_fast).toBe(0);
+    });
+
     it('reads no faster than readings are stored', async () => {
       const { client, inlet } = await openDoors(certificates(), { limits: { pendingPerConnection: 10 } });
       const publisher = await client(scheme);

@@ -250,6 +250,24 @@ test('who has just come is read from at once as far as a reading or two, and wai
   expect(newcomer.read).toBe(4);
 });
 
+test('who comes beside another one under the same name begins with what is left to that one', () => {
+  const house = new House();
+  const come = (name: string): Chatter => {
+    const chatter = house.join('', 5_000, name);
+    chatter.resume();
+    for (let time = 0; time < 200 && chatter.pending > 0; time += 1) chatter.store();
+    return chatter;
+  };
+  const first = come('as mad');
+  expect(first.read).toBe(2_000);
+  const second = come('as mad');
+  expect(second.read).toBe(0);
+  first.cut();
+  second.cut();
+  expect(come('as mad').read).toBe(0);
+  expect(come('as door').read).toBeGreaterThan(0);
+});
+
 test('those who come under one name share what newcomers may say at once', () => {
   const house = new House();
   house.join('sensor');

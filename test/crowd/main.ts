@@ -35,11 +35,18 @@ async function misbehave(index: number): Promise<void> {
   if (name === undefined || way === undefined) throw new Error('no misbehaviour is called that');
   const random = new Random(Number(values.seed) * 7_919 + index);
   while (!home.signal.aborted) {
-    await way({ victim, random, clientId: `crowd-${index}`, signal: home.signal });
+    await way({ victim, random, clientId: `crowd-${index}`, address: addressOf(index), signal: home.signal });
     bouts.set(name, (bouts.get(name) ?? 0) + 1);
     // A device that was cut off comes back soon.
     await new Promise((resolve) => setTimeout(resolve, random.whole(10, 200)));
   }
+}
+
+/** Linux has all of 127.0.0.0/8 on its loopback. */
+function addressOf(index: number): string {
+  return process.platform === 'linux'
+    ? `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`
+    : '127.0.0.1';
 }
 
 process.on('SIGTERM', () => home.abort());

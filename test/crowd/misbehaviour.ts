@@ -19,6 +19,8 @@ export interface Bout {
   readonly random: Random;
   /** No two clients of a crowd share it. */
   readonly clientId: string;
+  /** Its own, where the system has so many: devices at home do not share theirs. */
+  readonly address: string;
   /** The crowd goes home. */
   readonly signal: AbortSignal;
 }
@@ -148,7 +150,7 @@ async function conversation(
 
 /** A connection over which nothing was said yet; resolves when it is closed, by the broker at the latest. */
 async function unannounced(bout: Bout, misbehave: (socket: Socket) => Promise<void>): Promise<void> {
-  const socket = connect({ port: bout.victim.port, host: '127.0.0.1' });
+  const socket = connect({ port: bout.victim.port, host: '127.0.0.1', localAddress: bout.address });
   socket.on('error', () => undefined);
   socket.on('data', () => undefined);
   const closed = gone(socket, bout.signal, 30_000);

@@ -88,9 +88,18 @@ describe('the topics seen', () => {
     }
     expect(sightings.list()).toHaveLength(1_001);
     expect(sightings.list('door')).toMatchObject([{ messages: 1 }]);
-    // Of one topic there is one line, whatever becomes of its messages.
-    sightings.saw(sighting('door', { mappings: ['opens (count)'], fate: 'denied' }));
-    expect(sightings.list('door')).toMatchObject([{ messages: 2, fate: 'denied' }]);
+  });
+
+  test('are not hidden by somebody who says the same without a right to: that is a line of its own', () => {
+    const { sightings } = setup();
+    sightings.saw(sighting('door', { mappings: ['opens (count)'], fate: 'accepted' }));
+    for (const from of ['mallory', 'mallory', 'eve'])
+      sightings.saw(sighting('door', { mappings: ['opens (count)'], fate: 'denied', from }));
+    expect(sightings.list('door')).toMatchObject([
+      { messages: 1, fate: 'accepted', from: 'esp' },
+      { messages: 2, fate: 'denied', from: 'mallory' },
+      { messages: 1, fate: 'denied', from: 'eve' },
+    ]);
   });
 });
 
