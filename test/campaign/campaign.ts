@@ -50,6 +50,8 @@ const FIRST_STARTS = 4;
 const SPELL_CHANCE = 0.1;
 const NEW_DEVICE_CHANCE = 0.08;
 const VISIT_EVERY = 10;
+/** A daemon that was told to call less often does so for minutes, and has all that came meanwhile to send. */
+const REST_WITHIN_MS = 10 * 60_000;
 
 export async function campaign({
   cycles,
@@ -130,7 +132,7 @@ async function settle(daemon: Daemon, house: House, person: Person): Promise<Boo
     const { lines } = await eventually(
       look,
       (seen) => isAtRest(seen.status) && seen.lines.every(isBalanced),
-      40_000,
+      house.isBrief ? 40_000 : REST_WITHIN_MS,
     );
     return lines;
   } catch {
