@@ -2,10 +2,10 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Daemon, type DaemonOptions } from '../support/daemon.ts';
+import { freePort } from '../support/port.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'mqtt2exist-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -77,15 +77,6 @@ function brokerOf(child: ChildProcess, port: number): Broker {
       await gone;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 export function isInstalled(command: string): boolean {

@@ -2,9 +2,7 @@
  * Where a campaign takes place: devices that keep publishing (to the daemon's own broker, and to a Mosquitto that it
  * takes readings from), a daemon that starts and dies, and an Exist where things go wrong.
  */
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { request } from 'undici';
@@ -24,6 +22,7 @@ import {
   type Device,
 } from './devices.ts';
 import { Tally } from './tally.ts';
+import { freePort } from '../support/port.ts';
 
 /** There before the bridge, and the user's: the bridge may correct no more of it than it may have doubled. */
 const OLD = { name: 'guarded', value: 1_000 };
@@ -196,13 +195,4 @@ function startMosquitto(folder: string): Promise<Mosquitto> {
   const own = path.join(folder, 'mosquitto');
   mkdirSync(own);
   return Mosquitto.start(own, ['max_queued_messages 0']);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }

@@ -9,6 +9,7 @@ import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { writeConfig } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { CLIENT, CLIENT_SECRET, LoginCommand, decide, logIn } from '../support/login.ts';
+import { freePort } from '../support/port.ts';
 
 const YAML = `attributes:
   opens: { label: Opens, type: integer, group: food }
@@ -31,15 +32,6 @@ async function setup(token = CLIENT) {
     return command;
   };
   return { folder, sandbox, config, begin, file: path.join(folder, 'data', 'mqtt2exist.login') };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 test('asks for what the attributes need, and for nothing else', async () => {

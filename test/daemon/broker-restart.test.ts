@@ -8,6 +8,7 @@ import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { publishPacket, RawClient } from '../broker/setup.ts';
 import { Daemon, eventually, type DaemonOptions } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { freePort } from '../support/port.ts';
 
 const YAML = `attributes:
   opens: { label: Opens, type: integer, mode: shared }
@@ -28,9 +29,9 @@ class Mortal {
   static async start(): Promise<Mortal> {
     const sandbox = new Sandbox({ timezone: 'UTC', callsPerHour: 100_000 });
     const { url: existUrl } = await sandbox.start();
-    const options = { folder: temporaryFolder(), existUrl, yaml: YAML };
-    const daemon = await Daemon.start(options);
-    const mortal = new Mortal({ ...options, listen: daemon.brokerUrl }, daemon, daemon.brokerUrl);
+    const listen = `mqtt://127.0.0.1:${await freePort()}`;
+    const options = { folder: temporaryFolder(), existUrl, yaml: YAML, listen };
+    const mortal = new Mortal(options, await Daemon.start(options), listen);
     onTestFinished(async () => {
       await mortal.daemon.kill();
       await sandbox.stop();
