@@ -125,7 +125,7 @@ function problemsOf(sources: OverviewSources): string[] {
 function isPending({ attributes }: DeliveryState, key: Key): boolean {
   if (key.held || key.flight !== 'none') return false;
   if (key.kind === 'value') return key.wanted !== key.delivered;
-  return key.fixed !== null || unsent(key, attributes.get(key.attribute)) !== 0;
+  return key.fixed !== null || key.repair || unsent(key, attributes.get(key.attribute)) !== 0;
 }
 
 function queueOf(delivery: DeliveryState, undated: number): Status['queue'] {

@@ -202,7 +202,8 @@ function prepare(db: Database.Database) {
     readAttributes: db.prepare<[], AttributeRow>('SELECT * FROM attribute ORDER BY name'),
     readAttribute: db.prepare<[string], AttributeRow>('SELECT * FROM attribute WHERE name = ?'),
     forgetBases: db.prepare<[string]>(
-      `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, repair = 0
+      `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, repair = 0,
+         look_at_ms = iif(fixed_total IS NULL, look_at_ms, 0)
        WHERE attribute = ? AND kind = 'sum' AND closed = 0 AND flight = 'none'`,
     ),
     forgetDelivered: db.prepare<[string]>(

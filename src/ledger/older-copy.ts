@@ -13,7 +13,7 @@ import type Database from 'better-sqlite3';
 import { unsent } from '../core/delivery/plan.ts';
 import type { Attribute, Key } from '../core/delivery/state.ts';
 import type { EpochMs } from '../core/time.ts';
-import { add } from '../core/units.ts';
+import { add, subtract, type Units } from '../core/units.ts';
 import { DeliveryStore } from './delivery-store.ts';
 
 export interface HoldOptions {
@@ -61,9 +61,11 @@ function holdOne(
   attribute: Attribute | undefined,
   { reason, now }: HoldOptions,
 ): boolean {
-  if (key.held) return false;
   const inFlight = key.kind === 'sum' ? key.flightAmount : 0;
-  const amount = key.kind === 'sum' ? add(unsent(key, attribute), key.flightAmount) : 0;
+  const missing = missingOf(key);
+  const amount = key.kind === 'sum' ? add(add(unsent(key, attribute), key.flightAmount), missing) : 0;
+  // What is held already stays as it is, where all of it is what its settling knows.
+  if (key.held && (key.kind === 'value' || amount === inFlight)) return false;
   const isOpen =
     key.flight !== 'none' ||
     (key.kind === 'sum' ? amount !== inFlight || key.fixed !== null : key.wanted !== key.delivered);
@@ -77,13 +79,19 @@ function holdOne(
   }
   // In flight and unknown is what a conflict is: so all four ways to settle it know its amount.
   db.prepare(
-    `UPDATE ledger SET flight = 'unknown', flight_since_ms = ?, flight_amount = ?, open_since_ms = NULL,
+    `UPDATE ledger SET flight = 'unknown', flight_since_ms = ?, flight_amount = ?, open_since_ms = NULL, ours = ours - ?,
        flight_value = iif(kind = 'value', wanted, NULL),
        held_state = 'conflict', held_reason = ?, held_since_ms = ?
      WHERE attribute = ? AND day = ?`,
-  ).run(now, amount, reason, now, key.attribute, key.day);
+  ).run(now, amount, missing, reason, now, key.attribute, key.day);
   addNote(db, now, key.attribute, key.day, reason);
   return true;
+}
+
+/** What was booked as applied and was to be set right at Exist: whether it was since, nobody knows. */
+function missingOf(key: Key): Units {
+  if (key.kind === 'value' || !key.repair || key.fixed || key.base === null) return 0 as Units;
+  return Math.max(0, subtract(add(key.base, key.ours), key.seen ?? (0 as Units))) as Units;
 }
 
 function endCall(db: Database.Database, { now, lastCallId }: HoldOptions): void {
