@@ -1,0 +1,58 @@
+/** What was to be set right at Exist when a backup was made: after its restore nobody knows whether it was. */
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { backup, restore } from '../../src/ledger/backup.ts';
+import { Bench } from './setup.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+/** Three opens that Exist has, and two whose increment was lost: booked, and to be set right. */
+function withDueRepair(): Bench {
+  const bench = new Bench();
+  bench.count(3);
+  bench.deliver();
+  bench.pass(10);
+  bench.count(2);
+  bench.deliver('lost');
+  bench.pass(10);
+  return bench;
+}
+
+function putBack(bench: Bench): number {
+  const file = path.join(temporaryFolder(), 'backup.db');
+  backup(bench.folder, file, bench.now);
+  bench.close();
+  const { held } = restore(file, bench.folder, { now: bench.now });
+  bench.restartDelivery();
+  return held.amounts;
+}
+
+test('a repair that was refused and is held keeps its amount, and what is settled arrives', () => {
+  const bench = withDueRepair();
+  bench.meddle(
+    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
+       held_state = 'refused', held_reason = 'no', held_since_ms = 1, open_since_ms = NULL`,
+  );
+  expect(putBack(bench)).toBe(1);
+  bench.settle('retry');
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+  }
+  expect(bench.atExist()).toBe(5);
+});
+
+test('a repair that was due is held, and not forgotten', () => {
+  const bench = withDueRepair();
+  bench.meddle(
+    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
+       open_since_ms = NULL`,
+  );
+  expect(putBack(bench)).toBe(1);
+  expect(bench.key()?.held?.state).toBe('conflict');
+  bench.settle('retry');
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+  }
+  expect(bench.atExist()).toBe(5);
+});
