@@ -30,7 +30,7 @@ export interface HookParts {
   readonly staging: Staging;
   readonly changes: WriteBehind;
   readonly connectionOf: (client: Client) => Connection | undefined;
-  /** The QoS 2 packets the inlet called second copies; read by the persistence. */
+  /** QoS 2 packets that do not go out: the inlet called them second copies, or their copies did; read by the persistence. */
   readonly duplicates: WeakSet<object>;
   /** Messages of sessions that went out before; marked by the persistence. */
   readonly resent: WeakSet<object>;
@@ -151,6 +151,9 @@ export function makeHooks(parts: HookParts): Hooks {
           staging.undo(staged);
           staged = undefined;
         }
+      } else if (isLate && staging.isInherited(publish)) {
+        // That run ended between the commit of the copies and that of the reading: this one counts, and goes out no more.
+        parts.duplicates.add(packet);
       } else if (isLate) staged = staging.stage(packet, publish);
       // What the first copy left behind may still be on its way to the disk.
       const mark = publish.qos === 2 && isDuplicate ? changes.mark : staged?.mark;

@@ -48,11 +48,16 @@ export class Staging {
   private readonly staged = new WeakMap<object, Staged>();
   /** Exchanges of publishers that are stored along with what they put into queues. */
   private readonly exchanges = new Set<string>();
+  /** Those of them that an earlier run left: their copies are in the queues. */
+  private readonly inherited = new Set<string>();
 
   constructor(private readonly parts: StagingParts) {}
 
   restore(exchanges: readonly { readonly clientId: string; readonly packetId: number }[]): void {
-    for (const { clientId, packetId } of exchanges) this.exchanges.add(exchangeId(clientId, packetId));
+    for (const { clientId, packetId } of exchanges) {
+      this.exchanges.add(exchangeId(clientId, packetId));
+      this.inherited.add(exchangeId(clientId, packetId));
+    }
   }
 
   /** `undefined` where the publish leaves nothing behind. The packet gets a payload of its own. */
@@ -116,6 +121,7 @@ export class Staging {
 
   /** PUBREL came, or what was known of the exchange is void otherwise. Whether that is to be written. */
   exchangeOver(clientId: string, packetId: number): boolean {
+    this.inherited.delete(exchangeId(clientId, packetId));
     if (!this.exchanges.delete(exchangeId(clientId, packetId))) return false;
     this.parts.changes.exchanges.remove({ clientId, packetId });
     return true;
@@ -123,6 +129,12 @@ export class Staging {
 
   isStored(clientId: string, packetId: number): boolean {
     return this.exchanges.has(exchangeId(clientId, packetId));
+  }
+
+  /** Whether an earlier run has put the copies of this exchange into their queues. */
+  isInherited({ clientId, packetId }: Publish): boolean {
+    if (clientId === undefined || packetId === undefined) return false;
+    return this.inherited.has(exchangeId(clientId, packetId));
   }
 
   private keepExchange({ qos, clientId, packetId }: Publish): void {

@@ -129,6 +129,29 @@ describe('a session', () => {
     expect(panel.received).toEqual([]);
   });
 
+  test('gets a QoS 2 message once whose copy was on disk before its reading when the power went', async () => {
+    const house = await House.start();
+    await house.subscribed('panel', 'door');
+    house.inlet.isHolding = true;
+    const device = await RawClient.connected(house.port, 'device', false);
+    device.send(publishPacket('door', 'open', { qos: 2, messageId: 5 }));
+    await house.inlet.taken(1);
+    // Somebody else's acknowledgement has the broker write what it has.
+    await house.subscribed('tablet', 'window');
+    const next = await house.afterCrash();
+    next.inlet.verdict = () => [undefined, { duplicate: false }];
+    const again = await RawClient.connected(next.port, 'device', false);
+    again.send(publishPacket('door', 'open', { qos: 2, messageId: 5, dup: true }));
+    await again.next('pubrec');
+    again.send({ cmd: 'pubrel', messageId: 5 });
+    await again.next('pubcomp');
+    expect(next.inlet.payloads).toEqual(['open']);
+    const panel = await RawClient.connected(next.port, 'panel', false);
+    await panel.next('publish');
+    await panel.ping();
+    expect(panel.received).toEqual([]);
+  });
+
   test('gets a publish once that was being stored when its client came', async () => {
     const house = await House.start();
     await house.subscribed('panel', 'door');
