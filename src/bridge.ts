@@ -15,6 +15,7 @@ import type { Refusal, Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
 import { SECOND_MS, type EpochMs } from './core/time.ts';
+import { isOwnTopic } from './core/topic.ts';
 import { DeliveryCalls } from './exist/delivery-calls.ts';
 import { ExistClient } from './exist/exist-client.ts';
 import { OAuthClient } from './exist/oauth-client.ts';
@@ -409,7 +410,7 @@ export class Bridge {
       },
       inlet: {
         take: (publish, done) => {
-          if (publish.topic.startsWith('mqtt2exist/')) done();
+          if (isOwnTopic(publish.topic)) done();
           else this.intake.take(publish, done);
         },
         released: (clientId, packetId) => {

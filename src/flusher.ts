@@ -169,11 +169,11 @@ export class Flusher {
 
   /** Whether the decision could be written. */
   private decide(event: Event): boolean {
-    this.callOffWake();
     let decision: Decision;
     try {
       decision = this.write(event);
     } catch (error) {
+      this.callOffWake();
       if (this.parts.isPassing(error)) this.decideLater(this.parts.clock.now());
       else this.parts.onFault(error);
       return false;

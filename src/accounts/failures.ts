@@ -3,7 +3,6 @@
  *
  * An address is forgotten ten minutes after its last failure.
  */
-
 import { sourceOf } from '../core/address.ts';
 
 interface Record {

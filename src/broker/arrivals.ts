@@ -7,7 +7,7 @@
  * it waits takes nobody's turn.
  */
 import { sourceOf } from '../core/address.ts';
-import { Bucket } from './bucket.ts';
+import { Bucket } from '../core/bucket.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
 
@@ -37,7 +37,7 @@ interface Waiting {
 
 interface Line {
   readonly bucket: Bucket;
-  waiting: readonly Waiting[];
+  waiting: Waiting[];
   cancel: (() => void) | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Arrivals {
   /** Calls `enter` when it is its turn, or `turnAway` where it is gone by then. */
   come(arrival: Arrival, enter: () => void, turnAway: () => void): void {
     const line = this.lineOf(sourceOf(arrival.address));
-    line.waiting = [...line.waiting, { arrival, enter, turnAway }];
+    line.waiting.push({ arrival, enter, turnAway });
     if (!line.cancel) this.letIn(line);
   }
 

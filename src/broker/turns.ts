@@ -10,9 +10,10 @@
  *
  * A round is a handful of packets of whoever is queued, the fewer the more work each makes. The next one begins when all
  * of them are stored and forwarded and three times as much time has passed: busy clients get at most a quarter of the
- * broker's time, and a quiet one waits for one round at most. Where nobody is quiet there are no rounds: nobody is there to be spared.
+ * broker's time, and a quiet one waits for one round at most. Where nobody is quiet there are no rounds: nobody is there
+ * to be spared.
  */
-import { Bucket } from './bucket.ts';
+import { Bucket } from '../core/bucket.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
 

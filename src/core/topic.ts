@@ -9,6 +9,11 @@ const maxTopicBytes = 65_535;
 /** No device nests deeper; mosquitto's bound too. Keeps the walk through the tree from becoming deep. */
 const maxFilterLevels = 200;
 
+/** The bridge's own topics are never readings, whoever sends them, and nothing to map. */
+export function isOwnTopic(topic: string): boolean {
+  return topic.startsWith('mqtt2exist/');
+}
+
 /** Why `topic` cannot be a topic name, or `undefined` where it can. */
 export function topicProblem(topic: string): string | undefined {
   const problem = textProblem(topic);

@@ -11,9 +11,10 @@
  */
 import type Database from 'better-sqlite3';
 import { unsent } from '../core/delivery/plan.ts';
+import { missing } from '../core/delivery/settlement.ts';
 import type { Attribute, Key } from '../core/delivery/state.ts';
 import type { EpochMs } from '../core/time.ts';
-import { add, subtract, type Units } from '../core/units.ts';
+import { add, type Units } from '../core/units.ts';
 import { DeliveryStore } from './delivery-store.ts';
 
 export interface HoldOptions {
@@ -62,8 +63,8 @@ function holdOne(
   { reason, now }: HoldOptions,
 ): boolean {
   const inFlight = key.kind === 'sum' ? key.flightAmount : 0;
-  const missing = missingOf(key);
-  const amount = key.kind === 'sum' ? add(add(unsent(key, attribute), key.flightAmount), missing) : 0;
+  const repair = repairOf(key);
+  const amount = key.kind === 'sum' ? add(add(unsent(key, attribute), key.flightAmount), repair) : 0;
   // What is held already stays as it is, where all of it is what its settling knows.
   if (key.held && (key.kind === 'value' || amount === inFlight)) return false;
   const isOpen =
@@ -83,15 +84,14 @@ function holdOne(
        flight_value = iif(kind = 'value', wanted, NULL),
        held_state = 'conflict', held_reason = ?, held_since_ms = ?
      WHERE attribute = ? AND day = ?`,
-  ).run(now, amount, missing, reason, now, key.attribute, key.day);
+  ).run(now, amount, repair, reason, now, key.attribute, key.day);
   addNote(db, now, key.attribute, key.day, reason);
   return true;
 }
 
 /** What was booked as applied and was to be set right at Exist: whether it was since, nobody knows. */
-function missingOf(key: Key): Units {
-  if (key.kind === 'value' || !key.repair || key.fixed || key.base === null) return 0 as Units;
-  return Math.max(0, subtract(add(key.base, key.ours), key.seen ?? (0 as Units))) as Units;
+function repairOf(key: Key): Units {
+  return Math.max(0, key.kind === 'value' || key.fixed ? 0 : missing(key)) as Units;
 }
 
 function endCall(db: Database.Database, { now, lastCallId }: HoldOptions): void {

@@ -9,7 +9,7 @@
  *
  * It is not tried again: whoever looks is told, and is there to look again.
  */
-import { SECOND_MS } from '../core/time.ts';
+import { Bucket } from '../core/bucket.ts';
 import { filterTest } from '../core/topic.ts';
 import { Link, type Incoming } from './link.ts';
 import { subackText } from './failure.ts';
@@ -30,8 +30,7 @@ export class Look {
   private link: Link | undefined;
   private isOver = false;
   private isLooking = false;
-  private room = BURST;
-  private roomAtMs: number;
+  private readonly room: Bucket;
   private isFull = false;
 
   constructor(
@@ -45,7 +44,7 @@ export class Look {
   ) {
     const fits = filterTest(filter);
     this.shows = (topic) => this.isLooking && fits(topic);
-    this.roomAtMs = parts.monotonicMs();
+    this.room = new Bucket(BURST, MOST_A_SECOND, parts.monotonicMs());
   }
 
   get clientId(): string {
@@ -100,13 +99,9 @@ export class Look {
     this.observer.saw({ topic, payload, retain, connection: this.options.name });
   }
 
-  /** What has come is given back over time, up to the burst. */
   private hasRoomFor(bytes: number): boolean {
-    const nowMs = this.parts.monotonicMs();
-    const regained = ((nowMs - this.roomAtMs) / SECOND_MS) * MOST_A_SECOND;
-    this.room = Math.min(BURST, this.room + regained) - 1 - Math.floor(bytes / BYTES_LIKE_ONE);
-    this.roomAtMs = nowMs;
-    return this.room >= 0;
+    const cost = 1 + Math.floor(bytes / BYTES_LIKE_ONE);
+    return this.room.take(cost, this.parts.monotonicMs()) === cost;
   }
 
   private isOneOfFew(topic: string): boolean {

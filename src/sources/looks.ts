@@ -2,6 +2,7 @@
  * The looks of all who look. A message is shown once, however many ways it comes: what a session brings is known from
  * there, and of several looks at one broker the first that brings a topic shows it.
  */
+import { isOwnTopic } from '../core/topic.ts';
 import { Look } from './look.ts';
 import type { Observer, SourceOptions, SourceParts } from './ports.ts';
 
@@ -21,9 +22,6 @@ interface Running {
   readonly look: Look;
   readonly source: Looked['source'];
 }
-
-/** The bridge's own topics are nothing to map. */
-const OWN = 'mqtt2exist/';
 
 export class Looks {
   private running: readonly Running[] = [];
@@ -56,7 +54,7 @@ export class Looks {
     }
     const earlier = this.running.filter((one) => one.source === source);
     const isKnown = (topic: string): boolean =>
-      topic.startsWith(OWN) || source.hears(topic) || earlier.some(({ look }) => look.shows(topic));
+      isOwnTopic(topic) || source.hears(topic) || earlier.some(({ look }) => look.shows(topic));
     const clientId = this.freeClientId(options.clientId);
     const look = new Look({ ...options, clientId }, protocol, filter, observer, this.parts, isKnown);
     this.running = [...this.running, { look, source }];

@@ -14,7 +14,7 @@
  * of the old one can no longer make a new message look like a second copy.
  */
 import { backOffMs } from '../core/delivery/pace.ts';
-import { filterTest } from '../core/topic.ts';
+import { filterTest, isOwnTopic } from '../core/topic.ts';
 import { disjointFilters } from './disjoint.ts';
 import { subackText, type Failure } from './failure.ts';
 import type { Rival, Witness } from './farewell.ts';
@@ -37,8 +37,6 @@ const MOST_IN_A_PACKET = 100;
 /** For an answer that somebody waits for. */
 const ANSWER_WITHIN_MS = 1_000;
 const WITNESS_WITHIN_MS = 10_000;
-/** The bridge's own topics are never readings, whoever sends them. */
-const OWN = 'mqtt2exist/';
 
 export class Source implements Rival {
   /** Names its session in the store: one belongs to a client id at a broker. */
@@ -222,7 +220,7 @@ export class Source implements Rival {
 
   private take(message: Incoming, done: (error?: Error) => void): void {
     const { topic, payload, retain, dup, packetId } = message;
-    if (topic.startsWith(OWN)) {
+    if (isOwnTopic(topic)) {
       done();
       return;
     }
@@ -356,7 +354,7 @@ export class Source implements Rival {
 }
 
 function wantedOf(filters: readonly string[]): string[] {
-  return disjointFilters(filters.filter((filter) => !filter.startsWith(OWN)));
+  return disjointFilters(filters.filter((filter) => !isOwnTopic(filter)));
 }
 
 function chunks(filters: readonly string[]): string[][] {

@@ -13,6 +13,7 @@ import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import type { Random } from '../simulation/random.ts';
 import { Daemon, killStarting, writeConfig, type DaemonOptions } from '../support/daemon.ts';
 import { Mosquitto, NO_MOSQUITTO } from '../support/mosquitto.ts';
+import { freePort } from '../support/port.ts';
 import {
   CarelessDevice,
   FaithfulDevice,
@@ -22,7 +23,6 @@ import {
   type Device,
 } from './devices.ts';
 import { Tally } from './tally.ts';
-import { freePort } from '../support/port.ts';
 
 /** There before the bridge, and the user's: the bridge may correct no more of it than it may have doubled. */
 const OLD = { name: 'guarded', value: 1_000 };

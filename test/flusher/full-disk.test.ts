@@ -6,7 +6,7 @@ import { Flusher } from '../../src/flusher.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { Web } from '../../src/web/web.ts';
-import { SETTINGS, TODAY as DAY, units } from '../core/delivery/bench.ts';
+import { SETTINGS, TODAY as DAY, units, seenAs } from '../core/delivery/bench.ts';
 import { TestClock } from '../support/clock.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
@@ -97,14 +97,7 @@ function setup() {
 async function untilSending(world: ReturnType<typeof setup>): Promise<void> {
   const { flusher, clock, answer, last } = world;
   flusher.start();
-  const seen = {
-    name: 'water',
-    label: 'water',
-    template: null,
-    valueType: 'decimal',
-    manual: false,
-  } as const;
-  await answer({ kind: 'owned', attributes: [seen], nextPage: null });
+  await answer({ kind: 'owned', attributes: [seenAs('water')], nextPage: null });
   clock.advanceTo('2026-11-24T12:00:02Z');
   await answer({ kind: 'read', values: new Map([['water', new Map([[DAY, null]])]]) });
   expect(last()).toMatchObject({ kind: 'increment' });

@@ -23,6 +23,18 @@ function putBack(before: (bench: Bench) => void, after: (bench: Bench) => void):
   return bench;
 }
 
+/** A copy that takes 70 for unwritten; since then that was, and 71 after it. */
+function putBackBeforeAnotherValue(): Bench {
+  return putBack(
+    (before) => before.set(70),
+    (after) => {
+      after.deliver();
+      after.set(71);
+      after.deliver();
+    },
+  );
+}
+
 const countTwoMore = (bench: Bench): void => bench.count(2);
 const deliver = (bench: Bench): void => bench.deliver();
 
@@ -138,14 +150,7 @@ describe('a database that is older than the last call', () => {
       ['drop', 71],
       ['retry', 70],
     ] as const)('by %s where it is a value: %i stands at Exist, also after all looks', (how, expected) => {
-      const bench = putBack(
-        (before) => before.set(70),
-        (after) => {
-          after.deliver();
-          after.set(71);
-          after.deliver();
-        },
-      );
+      const bench = putBackBeforeAnotherValue();
       begin(bench);
       bench.settle(how, 'weight');
       for (const minutes of [10, 60, 24 * 60, 24 * 60]) {
@@ -197,14 +202,7 @@ describe('a database that is older than the last call', () => {
   });
 
   test('holds a value that it takes for unwritten', () => {
-    const bench = putBack(
-      (before) => before.set(70),
-      (after) => {
-        after.deliver();
-        after.set(71);
-        after.deliver();
-      },
-    );
+    const bench = putBackBeforeAnotherValue();
     bench.restartDelivery();
     bench.deliver();
     expect(bench.key('weight')?.held?.state).toBe('conflict');

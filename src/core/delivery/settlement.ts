@@ -142,7 +142,7 @@ export function heldAmount(key: Readonly<SumKey>, attribute: Readonly<Attribute>
 }
 
 /** By how much Exist showed less than the ledger's total, where it would not be set right. */
-function missing(key: Readonly<SumKey>): Units {
+export function missing(key: Readonly<SumKey>): Units {
   if (!key.repair || key.base === null) return 0 as Units;
   return subtract(add(key.base, key.ours), key.seen ?? (0 as Units));
 }

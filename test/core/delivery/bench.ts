@@ -1,7 +1,7 @@
 /** A delivery whose steps are taken by hand, on a clock and with answers of the test's. */
 import type { Decision } from '../../../src/core/delivery/draft.ts';
 import type { Outcome } from '../../../src/core/delivery/outcome.ts';
-import type { Answer, Request } from '../../../src/core/delivery/request.ts';
+import type { Answer, AttributeSeen, Request } from '../../../src/core/delivery/request.ts';
 import {
   keyOf,
   newAccount,
@@ -32,6 +32,15 @@ export const SETTINGS: Settings = { ...ZONELESS, timezone: 'UTC' };
 export const ok = (body: Answer): Outcome<Answer> => ({ kind: 'answered', status: 200, body });
 export const unknown: Outcome<Answer> = { kind: 'unknown', message: 'cut off' };
 export const units = (value: number): Units => Math.round(value * 1_000_000) as Units;
+
+/** An attribute as Exist shows it. */
+export const seenAs = (name: string): AttributeSeen => ({
+  name,
+  label: name,
+  template: null,
+  valueType: 'decimal',
+  manual: false,
+});
 
 export class Bench {
   account: Account = { ...newAccount(), ownedPage: null };

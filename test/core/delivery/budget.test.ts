@@ -4,7 +4,7 @@ import type { Request } from '../../../src/core/delivery/request.ts';
 import { keyOf, newValueKey, type Settings } from '../../../src/core/delivery/state.ts';
 import { addDays, DAY_MS, HOUR_MS, MINUTE_MS, type EpochMs } from '../../../src/core/time.ts';
 import type { Units } from '../../../src/core/units.ts';
-import { Bench, NOON, ok, SETTINGS, TODAY, units, unknown, ZONELESS } from './bench.ts';
+import { Bench, NOON, ok, SETTINGS, TODAY, units, unknown, ZONELESS, seenAs } from './bench.ts';
 
 /** Of which two are kept. */
 const TWENTY: Settings = { ...SETTINGS, callsPerHour: 20 };
@@ -248,14 +248,7 @@ class Day {
         return { kind: 'owned', attributes: [], nextPage: null } as const;
       case 'acquire':
       case 'create': {
-        const seen = {
-          name: 'water',
-          label: 'water',
-          template: null,
-          valueType: 'decimal',
-          manual: false,
-        } as const;
-        return { kind: 'ownership', results: [{ seen }] } as const;
+        return { kind: 'ownership', results: [{ seen: seenAs('water') }] } as const;
       }
       case 'read': {
         const days = request.items.map(({ day }) => [day, units(this.stands)] as const);

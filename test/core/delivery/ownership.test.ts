@@ -2,13 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../src/core/delivery/outcome.ts';
 import type { Answer } from '../../../src/core/delivery/request.ts';
 import { addDays, DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/core/time.ts';
-import { Bench, ok, SETTINGS, TODAY, units, unknown } from './bench.ts';
+import { Bench, ok, SETTINGS, TODAY, units, unknown, seenAs } from './bench.ts';
 
 const owned = ok({ kind: 'owned', attributes: [], nextPage: null });
 
 function seen(name: string): Outcome<Answer> {
-  const attribute = { name, template: null, label: name, valueType: 'decimal', manual: false } as const;
-  return ok({ kind: 'ownership', results: [{ seen: attribute }] });
+  return ok({ kind: 'ownership', results: [{ seen: seenAs(name) }] });
 }
 
 /** A bench that has 10 of others' and 3 of ours at Exist, and 2 more on their way. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { keyOf, newValueKey, type Mode } from '../../../src/core/delivery/state.ts';
 import { addDays, HOUR_MS, MINUTE_MS, type EpochMs, type LocalDate } from '../../../src/core/time.ts';
 import type { Units } from '../../../src/core/units.ts';
-import { Bench, NOON, ok, sending, SETTINGS, TODAY, units, unknown } from './bench.ts';
+import { Bench, NOON, ok, sending, SETTINGS, TODAY, units, unknown, seenAs } from './bench.ts';
 
 describe('the first count after a quiet spell', () => {
   test('waits for linger, then the base line is read, then it goes', () => {
@@ -207,14 +207,7 @@ describe('an item that failed', () => {
       kind: 'acquire',
       items: [{ by: 'name', name: 'water' }],
     });
-    const seen = {
-      name: 'water',
-      label: 'water',
-      template: null,
-      valueType: 'decimal',
-      manual: false,
-    } as const;
-    bench.answer(ok({ kind: 'ownership', results: [{ seen }] }));
+    bench.answer(ok({ kind: 'ownership', results: [{ seen: seenAs('water') }] }));
     expect(bench.wake(5 * MINUTE_MS)).toMatchObject({ kind: 'increment', items: [{ value: units(3) }] });
     expect(bench.fail('unauthorised')).toBeUndefined();
     expect(bench.attributes.get('water')).toMatchObject({ state: 'held' });
