@@ -130,7 +130,7 @@ export class Bridge {
         this.damage.push(message);
       },
     });
-    this.ledger.delivery.want(wantedAttributes(config));
+    this.ledger.delivery.want(wantedAttributes(config), clock.now());
     this.sightings = new Sightings(() => clock.monotonicMs());
     const { journal } = this.ledger;
     const known = (): EpochMs | undefined => (clock.problem === undefined ? clock.now() : undefined);
@@ -340,7 +340,7 @@ export class Bridge {
     const needRestart = restartKeys(this.config, config);
     const before = this.config;
     this.config = { ...config, dataDir: before.dataDir, broker: before.broker, web: before.web };
-    this.ledger.delivery.want(wantedAttributes(config));
+    this.ledger.delivery.want(wantedAttributes(config), this.time.now());
     this.intake.reconfigure(rulesOf(config));
     this.mappingWatches = mappingWatches(config);
     this.connections.configure(config);

@@ -2,6 +2,7 @@
  * The delivery's side of the database: its state loaded whole, its decisions written whole.
  */
 import type Database from 'better-sqlite3';
+import { goOnElsewhere } from '../core/delivery/another.ts';
 import type { Decision } from '../core/delivery/draft.ts';
 import {
   keyOf,
@@ -89,14 +90,14 @@ export class DeliveryStore {
   }
 
   /** Makes the attributes what the configuration says; those it no longer names stay, for what is still to be sent. */
-  want(attributes: readonly WantedAttribute[]): void {
+  want(attributes: readonly WantedAttribute[], now: EpochMs): void {
     const transaction = this.db.transaction(() => {
-      for (const attribute of attributes) this.wantOne(attribute);
+      for (const attribute of attributes) this.wantOne(attribute, now);
     });
     this.writing.urgent(() => transaction.immediate());
   }
 
-  private wantOne(wanted: WantedAttribute): void {
+  private wantOne(wanted: WantedAttribute, now: EpochMs): void {
     const row = this.sql.readAttribute.get(wanted.name);
     const known = row && attributeOf(row);
     const isSame =
@@ -105,11 +106,7 @@ export class DeliveryStore {
       known.label === wanted.label &&
       known.valueType === wanted.valueType;
     if (isSame && known.wantedMode === wanted.wantedMode && known.group === wanted.group) return;
-    // What stands in the one before is not in this one: its open days begin at what stands there now.
-    if (known && !isSame) {
-      this.sql.forgetBases.run(wanted.name);
-      this.sql.forgetDelivered.run(wanted.name);
-    }
+    if (known && !isSame) this.goOnElsewhere(wanted.name, now);
     const mode: Mode = wanted.wantedMode ?? known?.mode ?? 'guarded';
     this.sql.writeAttribute.run(
       attributeRow({
@@ -124,6 +121,15 @@ export class DeliveryStore {
         retryAt: null,
       }),
     );
+  }
+
+  private goOnElsewhere(name: string, now: EpochMs): void {
+    for (const key of this.keyRows.open().filter(({ attribute }) => attribute === name)) {
+      const wasHeld = key.held !== null;
+      goOnElsewhere(key, now);
+      this.keyRows.write(key);
+      if (key.held && !wasHeld) this.sql.addNote.run(now, 'error', name, key.day, key.held.reason);
+    }
   }
 
   private save(decision: Decision, now: EpochMs): void {
@@ -201,15 +207,6 @@ function prepare(db: Database.Database) {
     ),
     readAttributes: db.prepare<[], AttributeRow>('SELECT * FROM attribute ORDER BY name'),
     readAttribute: db.prepare<[string], AttributeRow>('SELECT * FROM attribute WHERE name = ?'),
-    forgetBases: db.prepare<[string]>(
-      `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, repair = 0,
-         look_at_ms = iif(fixed_total IS NULL, look_at_ms, 0)
-       WHERE attribute = ? AND kind = 'sum' AND closed = 0 AND flight = 'none'`,
-    ),
-    forgetDelivered: db.prepare<[string]>(
-      `UPDATE ledger SET delivered = NULL, adopted = NULL, seen = NULL, seen_at_ms = NULL, based = 0
-       WHERE attribute = ? AND kind = 'value' AND closed = 0 AND flight = 'none'`,
-    ),
     writeAttribute: db.prepare<[AttributeRow]>(
       `INSERT INTO attribute (name, exist_name, template, label, group_name, value_type, wanted_mode, mode, state,
          created_by_us, reacquired, reason, retry_at_ms)

@@ -60,7 +60,7 @@ function run(dataDir: string, told: number, count: number): void {
   migrate(old, MIGRATIONS.slice(0, 1));
   old.close();
   let ledger = Ledger.open(dataDir, { now });
-  ledger.delivery.want([OPENS]);
+  ledger.delivery.want([OPENS], now);
   let packetId = 0;
 
   const dispatch = (first: Event): void => {

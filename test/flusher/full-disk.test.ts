@@ -22,7 +22,7 @@ function setup() {
     valueType: 'decimal',
     wantedMode: null,
   } as const;
-  ledger.delivery.want([{ name: 'water', ...wanted }]);
+  ledger.delivery.want([{ name: 'water', ...wanted }], clock.now());
   const contribution = { kind: 'sum', attribute: 'water', day: DAY, amount: units(3) } as const;
   ledger.journal.transact(() =>
     ledger.journal.add({

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import type { Key, SumKey, ValueKey } from '../../src/core/delivery/state.ts';
 import type { EpochMs, LocalDate } from '../../src/core/time.ts';
 import { units } from '../core/delivery/bench.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -15,28 +16,42 @@ const WANTED = {
   wantedMode: null,
 } as const;
 
-function setup() {
+/** Two of ours stand on forty of somebody else's, unless `more` says otherwise. */
+function counting(more: Partial<SumKey> = {}): Ledger {
+  return setup({ kind: 'sum', attribute: 'water', day: DAY, amount: units(2) }, (key) =>
+    key.kind === 'sum' ? { ...key, base: units(40), ours: units(2), seen: units(42), ...more } : key,
+  );
+}
+
+function writing(more: Partial<ValueKey>): Ledger {
+  return setup(
+    { kind: 'value', attribute: 'water', day: DAY, pick: 'last', at: NOON, value: units(2) },
+    (key) => (key.kind === 'value' ? { ...key, ...more } : key),
+  );
+}
+
+function setup(
+  contribution: Parameters<Ledger['journal']['add']>[0]['contributions'][number],
+  change: (key: Key) => Key,
+): Ledger {
   const ledger = Ledger.open(temporaryFolder());
-  ledger.delivery.want([WANTED]);
+  ledger.delivery.want([WANTED], NOON);
   ledger.journal.transact(() =>
     ledger.journal.add({
       receivedAt: NOON,
       topic: 'tap',
       verdict: 'accepted',
       delivery: undefined,
-      contributions: [{ kind: 'sum', attribute: 'water', day: DAY, amount: units(2) }],
+      contributions: [contribution],
       reason: undefined,
       sample: undefined,
     }),
   );
-  // Two of ours stand on forty of somebody else's.
   ledger.delivery.transact(
     ({ account, attributes, keys }) => ({
       account,
       attributes: [...attributes.values()].map((one) => ({ ...one, existName: 'water', state: 'ready' })),
-      keys: [...keys.values()].map((key) =>
-        key.kind === 'sum' ? { ...key, base: units(40), ours: units(2), seen: units(42) } : key,
-      ),
+      keys: [...keys.values()].map(change),
       notes: [],
       finished: undefined,
       call: undefined,
@@ -47,17 +62,56 @@ function setup() {
   return ledger;
 }
 
-test('an attribute under another label is another one: nothing of what others counted is carried over', () => {
-  const ledger = setup();
-  ledger.delivery.want([{ ...WANTED, label: 'Drinks' }]);
-  expect(ledger.delivery.attributes().get('water')).toMatchObject({ existName: null, state: 'wanted' });
-  expect(ledger.delivery.key('water', DAY)).toMatchObject({ base: null, seen: null, ours: units(2) });
+function renamed(ledger: Ledger): Key | undefined {
+  ledger.delivery.want([{ ...WANTED, label: 'Drinks' }], NOON);
+  const key = ledger.delivery.key('water', DAY);
   ledger.close();
+  return key;
+}
+
+describe('an attribute under another label is another one', () => {
+  test('and nothing of what others counted is carried over', () => {
+    const ledger = counting();
+    ledger.delivery.want([{ ...WANTED, label: 'Drinks' }], NOON);
+    expect(ledger.delivery.attributes().get('water')).toMatchObject({ existName: null, state: 'wanted' });
+    expect(ledger.delivery.key('water', DAY)).toMatchObject({ base: null, seen: null, ours: units(2) });
+    ledger.close();
+  });
+
+  test('what may have arrived in the one before is held, for nobody can read it back there', () => {
+    const key = renamed(counting({ ours: units(0), flight: 'unknown', flightAmount: units(2) }));
+    expect(key).toMatchObject({ base: null, flight: 'unknown', flightAmount: units(2) });
+    expect(key?.held?.reason).toMatch(/another attribute at Exist by now.*whether 2 arrived/);
+  });
+
+  test('what was booked and is still missing in the one before is held as well', () => {
+    const key = renamed(counting({ seen: units(40), repair: true }));
+    expect(key).toMatchObject({ repair: false, ours: units(0), flightAmount: units(2) });
+    expect(key?.held).toMatchObject({ state: 'conflict' });
+  });
+
+  test('a total that the user set is written to the new one', () => {
+    const key = renamed(counting({ fixed: { total: units(50), by: 'user' }, repair: true }));
+    expect(key).toMatchObject({ fixed: { total: units(50) }, held: null, lookAt: NOON });
+  });
+
+  test('a value that waits is written to the new one, also where it may stand in the one before', () => {
+    expect(renamed(writing({ openSince: null, flight: 'unknown', flightValue: units(2) }))).toMatchObject({
+      flight: 'none',
+      delivered: null,
+      openSince: NOON,
+      closed: false,
+    });
+  });
+
+  test('a value that was delivered stays with the one before, and nothing waits', () => {
+    expect(renamed(writing({ openSince: null, delivered: units(2) }))).toMatchObject({ closed: true });
+  });
 });
 
 test('in another group it is the same, and the group is kept', () => {
-  const ledger = setup();
-  ledger.delivery.want([{ ...WANTED, group: 'health' }]);
+  const ledger = counting();
+  ledger.delivery.want([{ ...WANTED, group: 'health' }], NOON);
   expect(ledger.delivery.attributes().get('water')).toMatchObject({ existName: 'water', group: 'health' });
   expect(ledger.delivery.key('water', DAY)).toMatchObject({ base: units(40) });
   ledger.close();

@@ -60,7 +60,7 @@ export class Bench {
         onDamage: (report) => this.reports.push(report),
         ...this.options,
       });
-      this.opened.delivery.want(ATTRIBUTES);
+      this.opened.delivery.want(ATTRIBUTES, this.now);
     }
     return this.opened;
   }

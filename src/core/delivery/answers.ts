@@ -7,6 +7,7 @@
  */
 import type { EpochMs } from '../time.ts';
 import { add, subtract, type Units } from '../units.ts';
+import { holdElsewhere, isStillAt } from './another.ts';
 import type { Draft } from './draft.ts';
 import { followUp, judgeSum, judgeValue, type Moment, type Remark } from './judge.ts';
 import { findInRead, loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
@@ -70,6 +71,7 @@ function doubt(draft: Draft, item: WriteItem, kind: WriteRequest['kind']): void 
   if (key.flight === 'sending') {
     key.flight = 'unknown';
     key.flightSince = draft.now;
+    if (!isStillAt(draft, item.attribute, item.name)) holdElsewhere(key, draft.now);
   } else if (kind === 'update' && key.flight === 'none') {
     // A repair is idempotent: look again once it has rested, judge anew, and send nothing more till then.
     if (key.kind === 'sum') {
@@ -122,8 +124,18 @@ function succeed(draft: Draft, kind: WriteRequest['kind'], item: WriteItem, succ
     const changed = draft.attribute(item.attribute);
     if (changed) changed.reacquired = false;
   }
-  if (kind === 'increment') bookIncrement(draft, key, success.current);
+  if (!isStillAt(draft, item.attribute, item.name)) bookElsewhere(draft, key);
+  else if (kind === 'increment') bookIncrement(draft, key, success.current);
   else bookUpdate(draft, key, item.value);
+}
+
+/** It was applied to what the attribute was at Exist before: nothing is known of what stands in the new one. */
+function bookElsewhere(draft: Draft, key: Key): void {
+  if (key.flight !== 'sending') return; // a repair
+  if (key.kind === 'value' || isVoid(key)) key.dropped = add(key.dropped, key.flightAmount);
+  else key.ours = add(key.ours, key.flightAmount);
+  land(key);
+  if (key.kind === 'value') key.openSince ??= draft.now;
 }
 
 /** The day stands at `value`. */
@@ -176,6 +188,8 @@ function fail(draft: Draft, kind: WriteRequest['kind'], item: WriteItem, failure
   const key = draft.key(item.attribute, item.day);
   if (!key) return;
   reopen(draft, item);
+  // What the one before would not take is sent to the new one.
+  if (!isStillAt(draft, item.attribute, item.name)) return;
   if (failure.code === 'unauthorised' || failure.code === 'unauthorized') {
     loseOwnership(draft, item.attribute, failure);
     return;
@@ -206,6 +220,7 @@ export function takeRead(
   const found = new Set(request.items.map(({ attribute }) => attribute));
   const missed = new Set<string>();
   for (const item of request.items) {
+    if (!isStillAt(draft, item.attribute, item.name)) continue;
     const shown = answer.values.get(item.name)?.get(item.day);
     if (shown === undefined) {
       missed.add(item.attribute);

@@ -10,7 +10,7 @@
  * ```
  */
 import { DAY_MS, HOUR_MS } from '../time.ts';
-import type { Units } from '../units.ts';
+import { goOnInNew } from './another.ts';
 import type { Draft } from './draft.ts';
 import { after } from './pace.ts';
 import type { Answer, AttributeSeen, Failure, Request } from './request.ts';
@@ -101,18 +101,11 @@ function become(draft: Draft, attribute: Attribute, seen: AttributeSeen): void {
   });
 }
 
-/** What stood in the one before is not in this one: its days begin at what stands there now. */
 function beginAnew(draft: Draft, name: string): void {
-  for (const { attribute, day, flight } of [...draft.keys()]) {
-    const key = attribute === name && flight === 'none' ? draft.key(attribute, day) : undefined;
-    if (key?.kind !== 'sum') continue;
-    key.base = null;
-    key.seen = null;
-    key.seenAt = null;
-    key.doubt = 0 as Units;
-    key.repair = false;
-    // A total that is to be written waits for nothing else.
-    if (key.fixed) key.lookAt = draft.now;
+  for (const { attribute, day, kind } of [...draft.keys()]) {
+    // A value is sent again by itself, where a look shows nothing.
+    const key = attribute === name && kind === 'sum' ? draft.key(attribute, day) : undefined;
+    if (key?.kind === 'sum') goOnInNew(key, draft.now);
   }
 }
 

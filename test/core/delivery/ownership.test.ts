@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../src/core/delivery/outcome.ts';
 import type { Answer } from '../../../src/core/delivery/request.ts';
+import { keyOf } from '../../../src/core/delivery/state.ts';
 import { addDays, DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/core/time.ts';
 import { Bench, ok, SETTINGS, TODAY, units, unknown, seenAs } from './bench.ts';
 
+const nothing = ok({ kind: 'read', values: new Map() });
 const owned = ok({ kind: 'owned', attributes: [], nextPage: null });
 
 function seen(name: string): Outcome<Answer> {
@@ -46,6 +48,41 @@ describe('an attribute that was deleted at Exist', () => {
     expect(bench.show(0)).toMatchObject({ kind: 'update', items: [{ value: units(20) }] });
   });
 
+  test('gets what was of unknown outcome once, and nothing of what others had counted before', () => {
+    const bench = counting();
+    bench.answer(unknown);
+    bench.wake(SETTINGS.settleMs);
+    bench.answer(nothing);
+    bench.wake(SETTINGS.settleMs);
+    bench.answer(nothing);
+    bench.step({ type: 'settled', settlement: { attribute: 'water', day: null, how: 'retry' } });
+    bench.answer(owned);
+    bench.fail('not_found');
+    bench.answer(ok({ kind: 'ownership', results: [{ failure: { code: 'not_found', message: 'gone' } }] }));
+    bench.step({ type: 'settled', settlement: { attribute: 'water', day: null, how: 'retry' } });
+    expect(bench.answer(owned)).toMatchObject({ kind: 'create' });
+    bench.answer(seen('water'));
+    expect(bench.key()).toMatchObject({ base: null, flight: 'none', ours: units(3), doubt: units(2) });
+    if (!bench.account.call) bench.wake(5 * MINUTE_MS);
+    expect(bench.show(0)).toMatchObject({ kind: 'increment', items: [{ value: units(2) }] });
+    expect(bench.applied(2)).toBeUndefined();
+    expect(bench.key()).toMatchObject({ ours: units(5), repair: false, held: null });
+  });
+
+  test('gets what had been booked and was missing when it was last looked at', () => {
+    const bench = counting();
+    bench.answer(unknown);
+    bench.wake(SETTINGS.settleMs);
+    expect(bench.show(13)).toMatchObject({ kind: 'update', items: [{ value: units(15) }] });
+    bench.fail('not_found');
+    bench.step({ type: 'settled', settlement: { attribute: 'water', day: null, how: 'retry' } });
+    bench.answer(owned);
+    bench.answer(seen('water'));
+    expect(bench.key()).toMatchObject({ base: null, repair: false, ours: units(3) });
+    if (!bench.account.call) bench.wake(5 * MINUTE_MS);
+    expect(bench.show(0)).toMatchObject({ kind: 'increment', items: [{ value: units(2) }] });
+  });
+
   test('is told of, with what brings it back', () => {
     const bench = counting();
     bench.fail('not_found');
@@ -53,8 +90,39 @@ describe('an attribute that was deleted at Exist', () => {
   });
 });
 
+describe('an attribute that is another one by the time a call for it is answered', () => {
+  /** 2 are on their way to what the configuration means no more. */
+  const moved = (): Bench => {
+    const bench = counting();
+    return bench.attribute('water', { existName: null, state: 'wanted' });
+  };
+
+  test('has what was applied booked, and nothing taken for what stands in the new one', () => {
+    const bench = moved();
+    bench.keys.set(keyOf('water', TODAY), { ...bench.key(), base: null, seen: null });
+    bench.applied(15);
+    expect(bench.key()).toMatchObject({ base: null, seen: null, ours: units(5), flight: 'none' });
+  });
+
+  test.each([
+    ['an answer of unknown outcome', (bench: Bench) => bench.answer(unknown)],
+    ['the end of the daemon', (bench: Bench) => bench.step({ type: 'started' })],
+  ])('has what was on its way held after %s', (_, happen) => {
+    const bench = moved();
+    happen(bench);
+    expect(bench.key()).toMatchObject({ flight: 'unknown', flightAmount: units(2) });
+    expect(bench.key().held?.reason).toMatch(/another attribute at Exist/);
+  });
+
+  test('is not lost because the one before is', () => {
+    const bench = moved();
+    bench.fail('not_found');
+    expect(bench.attributes.get('water')).toMatchObject({ state: 'wanted' });
+    expect(bench.key()).toMatchObject({ flight: 'none', held: null, openSince: bench.now });
+  });
+});
+
 describe('an attribute that a read does not show', () => {
-  const nothing = ok({ kind: 'read', values: new Map() });
   const missing = (): Bench => {
     const bench = new Bench().attribute('water').contribute('water', 3);
     bench.wake(2_000);
