@@ -4,7 +4,7 @@
 import { fromUnits, type Units } from './core/units.ts';
 import { callsLeft, flushAllowedAt, nextCallAt } from './core/delivery/pace.ts';
 import { unsent } from './core/delivery/plan.ts';
-import { heldAmount, waitsForAttribute } from './core/delivery/settlement.ts';
+import { amountBehind, heldAmount, waitsForAttribute } from './core/delivery/settlement.ts';
 import type { Attribute, DeliveryState, Key, Settings } from './core/delivery/state.ts';
 import type { Counters } from './core/journal.ts';
 import { wordsOf } from './core/silence.ts';
@@ -143,9 +143,15 @@ function heldOf({ keys, attributes }: DeliveryState): Status['held'] {
   return [...keys.values()].flatMap((key) => {
     if (!key.held) return [];
     const { state, reason, since } = key.held;
-    const amount = amountOf(key, attributes.get(key.attribute));
     const { attribute, day } = key;
-    return [{ attribute, day, state, reason, since: new Date(since).toISOString(), amount, ...seenOf(key) }];
+    const of = attributes.get(attribute);
+    const amounts = {
+      amount: amountOf(key, of),
+      behind: key.kind === 'sum' ? number(amountBehind(key, of)) : 0,
+    };
+    return [
+      { attribute, day, state, reason, since: new Date(since).toISOString(), ...amounts, ...seenOf(key) },
+    ];
   });
 }
 
@@ -195,9 +201,11 @@ function nextFlush(sources: OverviewSources): EpochMs | null {
   ) as EpochMs;
 }
 
-/** Since when the oldest of what is pending has waited; `undefined` where nothing is. */
+/** Since when the oldest of what is pending has waited for a call only; `undefined` where nothing does. */
 function oldestPending({ delivery, now }: OverviewSources): EpochMs | undefined {
-  const pending = [...delivery.keys.values()].filter((key) => isPending(delivery, key));
+  const pending = [...delivery.keys.values()].filter(
+    (key) => isPending(delivery, key) && delivery.attributes.get(key.attribute)?.state !== 'held',
+  );
   if (pending.length === 0) return undefined;
   return Math.min(...pending.map(({ openSince }) => openSince ?? now)) as EpochMs;
 }

@@ -3,10 +3,14 @@
  */
 import { createInterface } from 'node:readline/promises';
 import { request } from 'undici';
+import type { Config } from '../config/load.ts';
 import type { Status, WaitingDay } from '../core/status.ts';
-import { askDaemon, DaemonDown, webUrl } from './daemon.ts';
+import { formatUnits, subtract, toUnits, type Units } from '../core/units.ts';
+import { askDaemon, DaemonDown, statusOf, webUrl } from './daemon.ts';
 import { load, printProblems } from './configuration.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+
+type Item = Status['held'][number];
 
 export interface SettleOptions {
   readonly config: string;
@@ -30,11 +34,10 @@ export async function listHeld(file: string, asJson: boolean): Promise<ExitCode>
 function render({ held, held_attributes: attributes }: Status): string {
   if (held.length === 0 && attributes.length === 0) return 'nothing is held\n';
   const lines: string[] = [];
-  for (const { attribute, day, state, reason, since, amount, ...evidence } of held) {
+  for (const item of held) {
+    const { attribute, day } = item;
     lines.push(
-      `${attribute} ${day}  ${state} since ${since}`,
-      `  amount ${amount}, ${wordsOfEvidence(evidence)}`,
-      `  ${reason}`,
+      ...linesOfItem(item),
       `  settle it:  mqtt2exist held retry|drop|count ${attribute} ${day}   or   held set ${attribute} ${day} TOTAL`,
     );
   }
@@ -49,6 +52,15 @@ function render({ held, held_attributes: attributes }: Status): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+function linesOfItem({ attribute, day, state, reason, since, amount, behind, ...evidence }: Item): string[] {
+  const waits = behind === 0 ? '' : ` (${behind} of it waits behind and is sent once this is settled)`;
+  return [
+    `${attribute} ${day}  ${state} since ${since}`,
+    `  amount ${amount}${waits}, ${wordsOfEvidence(evidence)}`,
+    `  ${reason}`,
+  ];
 }
 
 function wordsOfEvidence({ seen, seen_at: at }: Pick<WaitingDay, 'seen' | 'seen_at'>): string {
@@ -69,16 +81,16 @@ export async function settleHeld(options: SettleOptions): Promise<ExitCode> {
     process.stderr.write(`mqtt2exist held ${how}: ${wrong}\n`);
     return EXIT.usage;
   }
-  if (how !== 'retry' && !options.isSure && !(await confirm(options))) {
-    process.stderr.write('nothing was changed; say yes, or add --yes\n');
-    return EXIT.usage;
-  }
   const loaded = load(options.config);
   if (!loaded.ok) {
     printProblems(loaded.problems);
     return EXIT.configuration;
   }
   try {
+    if (how !== 'retry' && !options.isSure && !(await confirm(options, loaded.config))) {
+      process.stderr.write('nothing was changed; say yes, or add --yes\n');
+      return EXIT.usage;
+    }
     const url = `${webUrl(loaded.config)}/api/held`;
     // The daemon knows what the attribute takes: 12,5 is a number to one, a text to another.
     const body = { attribute, day: day ?? null, how, ...(how === 'set' && { total: options.total }) };
@@ -119,17 +131,42 @@ function usageProblem({ how, day, total }: SettleOptions): string | undefined {
   return undefined;
 }
 
-/** Dropping, counting and setting cannot be taken back: somebody at a terminal is asked. */
-async function confirm({ how, attribute, day = '', total }: SettleOptions): Promise<boolean> {
+/** Dropping, counting and setting cannot be taken back: somebody at a terminal is asked, with the evidence. */
+async function confirm(options: SettleOptions, config: Config): Promise<boolean> {
   if (!process.stdin.isTTY) return false;
-  const what = {
-    drop: `forget what is not delivered of ${attribute} ${day}`,
-    count: `take what is not delivered of ${attribute} ${day} as delivered`,
-    set: `set ${attribute} ${day} to ${total ?? ''} at Exist`,
-    retry: 'try again',
-  }[how];
+  const { attribute, day } = options;
+  const { held, held_attributes: attributes } = await statusOf(config);
+  const item = held.find((one) => one.attribute === attribute && one.day === day);
+  const waiting = attributes
+    .flatMap(({ days }) => days)
+    .find((one) => one.attribute === attribute && one.day === day);
+  const shown = item ? linesOfItem(item) : waiting ? [`${attribute} ${wordsOfDay(waiting)}`] : [];
+  for (const line of shown) process.stderr.write(`${line}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${what}? This cannot be taken back. [y/N] `);
+  const answer = await terminal.question(
+    `${questionOf(options, item ?? waiting)}? This cannot be taken back. [y/N] `,
+  );
   terminal.close();
   return /^y(es)?$/i.test(answer.trim());
+}
+
+function questionOf({ how, attribute, day = '', total }: SettleOptions, of?: Item | WaitingDay): string {
+  const what = of === undefined ? 'what is held' : wordsOfDecision(of);
+  switch (how) {
+    case 'drop':
+      return `forget ${what} of ${attribute} ${day}`;
+    case 'count':
+      return `take ${what} of ${attribute} ${day} as delivered`;
+    case 'set':
+      return `set ${attribute} ${day} to ${total ?? ''} at Exist`;
+    case 'retry':
+      return `try ${attribute} ${day} again`;
+  }
+}
+
+/** The amount that is settled, without what only waits behind it. */
+function wordsOfDecision(of: Item | WaitingDay): string {
+  const behind = 'behind' in of ? of.behind : 0;
+  if (typeof of.amount === 'string') return JSON.stringify(of.amount);
+  return formatUnits(subtract(toUnits(of.amount) ?? (0 as Units), toUnits(behind) ?? (0 as Units)));
 }

@@ -87,6 +87,8 @@ export interface Status {
     readonly since: string;
     /** What is not delivered because of it; text for attributes of type text. */
     readonly amount: number | string;
+    /** How much of the amount only waits behind it: `retry`, `drop` and `count` do not touch it, it is sent then. */
+    readonly behind: number;
     /** What Exist showed last, or null where that was nothing, or there was no look. */
     readonly seen: number | string | null;
     /** ISO 8601 with zone: when it was looked at; what is held is at every start and every night. */

@@ -144,6 +144,7 @@ function bookUpdate(draft: Draft, key: Key, value: Units | string): void {
   if (!isRepair) land(key);
   key.seen = typeof value === 'string' && key.kind === 'sum' ? null : value;
   if (key.kind === 'value') {
+    key.seenAt = draft.now;
     key.delivered = value;
     key.adopted = null;
     key.based = true;
@@ -157,6 +158,8 @@ function bookUpdate(draft: Draft, key: Key, value: Units | string): void {
   } else {
     key.repair = false;
   }
+  // What is still to be set right is looked at first.
+  key.seenAt = key.repair || key.seen === null ? null : draft.now;
   key.repairs += isRepair ? 1 : 0;
   followUp(key, momentOf(draft));
 }

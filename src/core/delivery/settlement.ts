@@ -141,6 +141,19 @@ export function heldAmount(key: Readonly<SumKey>, attribute: Readonly<Attribute>
   return add(add(unsent(key, attribute), key.flightAmount), missing(key));
 }
 
+/**
+ * How much of what is held came after the amount that nobody can tell of: `retry`, `drop` and `count` leave it alone,
+ * and it is sent once that is settled.
+ */
+export function amountBehind(key: Readonly<SumKey>, attribute: Readonly<Attribute> | undefined): Units {
+  return decidesAll(key) ? (0 as Units) : unsent(key, attribute);
+}
+
+/** All that is not at Exist is settled, and not only what is in flight. */
+function decidesAll({ held, repair, flightAmount }: Readonly<SumKey>): boolean {
+  return repair || held === null || (held.state === 'refused' && flightAmount === 0);
+}
+
 /** By how much Exist showed less than the ledger's total, where it would not be set right. */
 export function missing(key: Readonly<SumKey>): Units {
   if (!key.repair || key.base === null) return 0 as Units;
@@ -153,14 +166,14 @@ function settleSum(draft: Draft, key: SumKey, how: OfDay['how'], total: Units | 
   const inFlight = key.fixed?.by === 'mapping' ? (0 as Units) : key.flightAmount;
   const lacking = missing(key);
   const isRepair = key.repair;
+  const behind = amountBehind(key, draft.readonlyAttribute(key.attribute));
   key.flightAmount = 0 as Units;
   key.flightValue = null;
   key.repairs = 0;
   // It may have been applied all the same, or be applied yet.
   key.doubt = add(key.doubt, Math.max(inFlight, 0) as Units);
   const open = unsent(key, draft.readonlyAttribute(key.attribute));
-  const isAboutAll = key.held === null || (key.held.state === 'refused' && inFlight === 0);
-  const amount = isAboutAll ? open : inFlight;
+  const amount = subtract(open, behind);
   key.openSince = draft.now;
   key.lookAt = draft.now;
   if (how === 'set' && typeof total === 'number') {
