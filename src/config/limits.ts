@@ -16,7 +16,7 @@ export const limits = section({
   connections_per_second: wholeNumber(1, 100_000)
     .default(50)
     .describe(
-      'New connections of one address, once it has opened `connections_per_address` of them. Those on top wait, within their `connect_timeout`.',
+      'New connections of one address, once it has opened `connections_per_address` of them; of all addresses together twice as many, once a hundred came at once. Those on top wait, within their `connect_timeout`.',
     ),
   connect_timeout: duration('100ms', '10m')
     .prefault('10s')

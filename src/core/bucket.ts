@@ -19,4 +19,9 @@ export class Bucket {
     this.left -= taken;
     return taken;
   }
+
+  /** So much of what was taken was not needed. */
+  giveBack(pieces: number): void {
+    this.left = Math.min(this.most, this.left + pieces);
+  }
 }
