@@ -7,11 +7,10 @@ import { Connection } from '../../src/broker/connections.ts';
 import { Handover } from '../../src/broker/handover.ts';
 import { makeCertificates, NO_OPENSSL } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/folder.ts';
-
-const why = NO_OPENSSL === undefined ? '' : ` (skipped: ${NO_OPENSSL})`;
+import { skipped } from '../support/skip.ts';
 
 it.skipIf(NO_OPENSSL)(
-  `what TLS makes of a connection has its buffers, and leads back to it until it is closed${why}`,
+  `what TLS makes of a connection has its buffers, and leads back to it until it is closed${skipped(NO_OPENSSL)}`,
   async () => {
     const { identity } = await makeCertificates(temporaryFolder());
     const secure = createTlsServer(identity);

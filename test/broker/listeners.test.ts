@@ -22,9 +22,7 @@ import {
   SCHEMES,
 } from './doors.ts';
 import { Mailbox } from './setup.ts';
-
-const skipReason = (reason: string | undefined): string =>
-  reason === undefined ? '' : ` (skipped: ${reason})`;
+import { skipped } from '../support/skip.ts';
 
 /** Runs another program; resolves with what it says once it has ended. */
 async function run(command: string, args: readonly string[]): Promise<{ code: number; text: string }> {
@@ -37,7 +35,7 @@ async function run(command: string, args: readonly string[]): Promise<{ code: nu
   return { code: child.exitCode ?? -1, text };
 }
 
-describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, () => {
+describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipped(NO_OPENSSL)}`, () => {
   const certificates = certificatesForAll();
 
   describe.each(SCHEMES)('%s', (scheme) => {
@@ -176,7 +174,7 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
 
   describe('with TLS', () => {
     it.skipIf(NO_MOSQUITTO)(
-      `serves mosquitto_pub and mosquitto_sub, which look at the host name${skipReason(NO_MOSQUITTO)}`,
+      `serves mosquitto_pub and mosquitto_sub, which look at the host name${skipped(NO_MOSQUITTO)}`,
       async () => {
         const everywhere = [{ scheme: 'mqtts', host: '0.0.0.0', port: 0 }] as const;
         const { portOf, inlet } = await openDoors(certificates(), {}, everywhere);
@@ -434,7 +432,7 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
       await client.publishAsync('door', host, { qos: 1 });
     };
 
-    it.skipIf(NO_IPV6)(`serve ::1, with TLS and websockets too${skipReason(NO_IPV6)}`, async () => {
+    it.skipIf(NO_IPV6)(`serve ::1, with TLS and websockets too${skipped(NO_IPV6)}`, async () => {
       const listen: Listener[] = SCHEMES.map((scheme) => ({ scheme, host: '::1', port: 0 }));
       const { stream, inlet } = await openDoors(certificates(), {}, listen);
       for (const scheme of SCHEMES) {
@@ -453,13 +451,13 @@ describe.skipIf(NO_OPENSSL)(`listeners of every kind${skipReason(NO_OPENSSL)}`, 
       expect(inlet.payloads.toSorted()).toEqual([...SCHEMES].toSorted());
     });
 
-    it.skipIf(NO_IPV6)(`serve IPv4 too on [::]${skipReason(NO_IPV6)}`, async () => {
+    it.skipIf(NO_IPV6)(`serve IPv4 too on [::]${skipped(NO_IPV6)}`, async () => {
       const { portOf, inlet } = await openDoors(certificates(), {}, [{ host: '::', port: 0 }]);
       for (const host of ['127.0.0.1', '[::1]']) await reach(portOf('mqtt'), host);
       expect(inlet.payloads).toEqual(['127.0.0.1', '[::1]']);
     });
 
-    it.skipIf(NO_IPV6)(`leave it to 0.0.0.0 where that is there${skipReason(NO_IPV6)}`, async () => {
+    it.skipIf(NO_IPV6)(`leave it to 0.0.0.0 where that is there${skipped(NO_IPV6)}`, async () => {
       const probe = await openDoors(certificates(), {}, [{ host: '0.0.0.0', port: 0 }]);
       const port = probe.portOf('mqtt');
       await probe.broker.stop();

@@ -9,8 +9,7 @@ import { namesOf } from '../../src/certificates/pem.ts';
 import { DAY_MS, type EpochMs } from '../../src/core/time.ts';
 import { NO_OPENSSL } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/folder.ts';
-
-const why = NO_OPENSSL === undefined ? '' : ` (skipped: ${NO_OPENSSL})`;
+import { skipped } from '../support/skip.ts';
 
 function inFolder(now = Date.now() as EpochMs) {
   const folder = temporaryFolder();
@@ -20,7 +19,7 @@ function inFolder(now = Date.now() as EpochMs) {
   return { folder, files, authority, certificate };
 }
 
-describe.skipIf(NO_OPENSSL)(`a household's authority${why}`, () => {
+describe.skipIf(NO_OPENSSL)(`a household's authority${skipped(NO_OPENSSL)}`, () => {
   it('signs what OpenSSL takes for a server of these names, for no longer than Apple does', async () => {
     const { folder, files, authority, certificate } = inFolder();
     await authority.make('raspberry pi/$x');
@@ -118,7 +117,7 @@ it('says how to get openssl where it is not there', async () => {
   );
 });
 
-it.skipIf(NO_OPENSSL)(`passes on what openssl complains of${why}`, async () => {
+it.skipIf(NO_OPENSSL)(`passes on what openssl complains of${skipped(NO_OPENSSL)}`, async () => {
   await expect(openssl(['x509', '-in', '/nowhere'])).rejects.toThrow(/openssl x509 failed: .*nowhere/s);
 });
 

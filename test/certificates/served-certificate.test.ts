@@ -12,8 +12,8 @@ import { DAY_MS, SECOND_MS, type EpochMs } from '../../src/core/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { makeCertificates, NO_OPENSSL } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { IS_ROOT, skipped } from '../support/skip.ts';
 
-const why = NO_OPENSSL === undefined ? '' : ` (skipped: ${NO_OPENSSL})`;
 const now = (): EpochMs => Date.now() as EpochMs;
 
 /** One that signed itself, as many how-tos make them. */
@@ -33,7 +33,7 @@ function problemsOf(files: CertificateFiles, at = now()): string[] {
   return 'problems' in read ? read.problems.map(({ at, problem, hint }) => `${at}: ${problem}; ${hint}`) : [];
 }
 
-describe.skipIf(NO_OPENSSL)(`a certificate${why}`, () => {
+describe.skipIf(NO_OPENSSL)(`a certificate${skipped(NO_OPENSSL)}`, () => {
   it('is read with its names and dates', async () => {
     const { files, identity } = await makeCertificates(temporaryFolder());
     const read = readServerCertificate({ cert: files.cert, key: files.key, ca: files.ca }, now());
@@ -117,7 +117,7 @@ describe.skipIf(NO_OPENSSL)(`a certificate${why}`, () => {
     expect(problemsOf(files)).toEqual([expect.stringMatching(/^cert: OpenSSL does not take it/)]);
   });
 
-  it.skipIf(process.getuid?.() === 0)('that may not be read is told of', async () => {
+  it.skipIf(IS_ROOT)(`that may not be read is told of${skipped(IS_ROOT)}`, async () => {
     const { files } = await makeCertificates(temporaryFolder());
     chmodSync(files.key, 0);
     expect(problemsOf({ ...files })).toEqual([
@@ -155,7 +155,7 @@ async function serving(names?: readonly string[]) {
   return { folder, files, served, shown, logged, pass, skip, forgetTime };
 }
 
-describe.skipIf(NO_OPENSSL)(`a certificate that is served${why}`, () => {
+describe.skipIf(NO_OPENSSL)(`a certificate that is served${skipped(NO_OPENSSL)}`, () => {
   it('is another one within two seconds of its files', async () => {
     const { folder, served, shown, logged, pass } = await serving();
     served.start();

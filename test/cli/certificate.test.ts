@@ -15,8 +15,7 @@ import { NO_OPENSSL } from '../support/certificates.ts';
 import { COMMAND, Daemon, writeConfig, type DaemonOptions } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { NO_MOSQUITTO } from '../support/mosquitto.ts';
-
-const skipped = (reason: string | undefined): string => (reason === undefined ? '' : ` (skipped: ${reason})`);
+import { skipped } from '../support/skip.ts';
 
 type Ran = Readonly<{ code: number; out: string; err: string }>;
 

@@ -14,6 +14,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { COMMAND, Daemon, eventually, type DaemonOptions } from '../support/daemon.ts';
 import { FakeClock, NO_FAKETIME } from '../support/faketime.ts';
+import { skipped } from '../support/skip.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -116,121 +117,110 @@ async function startDaemon(options: DaemonOptions, clock: FakeClock): Promise<Da
   return daemon;
 }
 
-describe.skipIf(NO_FAKETIME !== undefined)(
-  `with libfaketime${NO_FAKETIME ? ` (${NO_FAKETIME})` : ''}`,
-  () => {
-    test.concurrent(
-      'booted in 1970 and killed there: what was pressed counts today, once Exist tells the time',
-      async () => {
-        const folder = temporaryFolder();
-        const { sandbox: closed, url } = await exist();
-        await closed.stop();
-        const options = { folder, existUrl: url, yaml: YAML };
-        const clock = FakeClock.at(folder, '1970-01-01T00:01:00Z');
-        const first = await startDaemon(options, clock);
-        await press(await publisher(first), 3);
-        expect(await problemsOf(first)).toMatch(
-          /the system clock shows 1970-01-01T.*; 3 readings wait for it/,
-        );
-        await first.kill();
-        const second = await startDaemon(options, clock);
-        await press(await publisher(second), 2);
-        const { sandbox } = await exist(Number(new URL(url).port));
-        await eventually(
-          () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
-          (values) => Object.values(values).some((value) => value === 5),
-          30_000,
-        );
-        expect(Object.values(valuesIn(sandbox.state(), 'opens'))).toEqual([5]);
-        expect([dayOf(Date.now()), dayOf(Date.now() - 60_000)]).toContain(
-          Object.keys(valuesIn(sandbox.state(), 'opens'))[0],
-        );
-        expect(await problemsOf(second)).toBe('');
-      },
-      45_000,
-    );
-
-    test.concurrent.each([
-      ['forward', DAY_MS],
-      ['back', -DAY_MS],
-    ])(
-      'the clock is set %s by a day while Exist has the right time: no press is dated wrongly',
-      async (_, stepMs) => {
-        const folder = temporaryFolder();
-        const { sandbox, url } = await exist();
-        const clock = new FakeClock(folder, 0);
-        const daemon = await startDaemon({ folder, existUrl: url, yaml: YAML }, clock);
-        const client = await publisher(daemon);
-        const began = dayOf(Date.now());
-        await press(client, 2);
-        clock.moveTo(stepMs);
-        await press(client, 3);
-        await daemon.line(({ msg }) => msg === 'the time is known again');
-        await press(client, 2);
-        await eventually(
-          () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
-          (values) => sum(values) >= 7,
-        );
-        expect([began, dayOf(Date.now())]).toEqual(
-          expect.arrayContaining(Object.keys(valuesIn(sandbox.state(), 'opens'))),
-        );
-        expect(sum(valuesIn(sandbox.state(), 'opens'))).toBe(7);
-      },
-    );
-
-    test.concurrent(
-      'a clock that is a day ahead and that nothing vouches for gives way to Exist',
-      async () => {
-        const folder = temporaryFolder();
-        const { sandbox, url } = await exist();
-        const clock = new FakeClock(folder, DAY_MS);
-        const daemon = await startDaemon({ folder, existUrl: url, yaml: YAML }, clock);
-        await daemon.line(({ msg }) => String(msg).includes("the time is Exist's"));
-        const began = dayOf(Date.now());
-        await press(await publisher(daemon), 3);
-        await eventually(
-          () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
-          (values) => sum(values) === 3,
-        );
-        expect([began, dayOf(Date.now())]).toEqual(
-          expect.arrayContaining(Object.keys(valuesIn(sandbox.state(), 'opens'))),
-        );
-      },
-    );
-
-    test.concurrent.each([
-      ['a day of 25 hours', '2026-10-25T22:59:51Z', '2026-10-25', '2026-10-26'],
-      ['a day of 23 hours', '2027-03-28T21:59:51Z', '2027-03-28', '2027-03-29'],
-    ])('midnight in Berlin after %s splits the minutes of an open door', async (_, iso, before, after) => {
+describe.skipIf(NO_FAKETIME !== undefined)(`with libfaketime${skipped(NO_FAKETIME)}`, () => {
+  test.concurrent(
+    'booted in 1970 and killed there: what was pressed counts today, once Exist tells the time',
+    async () => {
       const folder = temporaryFolder();
-      const clock = FakeClock.at(folder, iso);
-      const url = await existOn(clock, folder);
-      const daemon = await startDaemon(
-        { folder, existUrl: url, yaml: YAML, timezone: 'Europe/Berlin' },
-        clock,
-      );
-      const client = await publisher(daemon);
-      await client.publishAsync('door/state', 'closed', { qos: 1 });
-      await client.publishAsync('door/state', 'open', { qos: 1 });
-      await press(client, 1);
-      // Real seconds: a clock that is moved over midnight would be one that jumps.
+      const { sandbox: closed, url } = await exist();
+      await closed.stop();
+      const options = { folder, existUrl: url, yaml: YAML };
+      const clock = FakeClock.at(folder, '1970-01-01T00:01:00Z');
+      const first = await startDaemon(options, clock);
+      await press(await publisher(first), 3);
+      expect(await problemsOf(first)).toMatch(/the system clock shows 1970-01-01T.*; 3 readings wait for it/);
+      await first.kill();
+      const second = await startDaemon(options, clock);
+      await press(await publisher(second), 2);
+      const { sandbox } = await exist(Number(new URL(url).port));
       await eventually(
-        () => stateOf(url),
-        (state) => valuesIn(state, 'minutes')[before] !== undefined,
+        () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
+        (values) => Object.values(values).some((value) => value === 5),
+        30_000,
       );
-      await press(client, 1);
-      await client.publishAsync('door/state', 'closed', { qos: 1 });
-      const state = await eventually(
-        () => stateOf(url),
-        (each) => valuesIn(each, 'minutes')[after] !== undefined && sum(valuesIn(each, 'opens')) === 2,
+      expect(Object.values(valuesIn(sandbox.state(), 'opens'))).toEqual([5]);
+      expect([dayOf(Date.now()), dayOf(Date.now() - 60_000)]).toContain(
+        Object.keys(valuesIn(sandbox.state(), 'opens'))[0],
       );
-      expect(valuesIn(state, 'opens')).toEqual({ [before]: 1, [after]: 1 });
-      const { [before]: untilMidnight = 0, [after]: since = 0, ...others } = valuesIn(state, 'minutes');
-      expect(others).toEqual({});
-      expect(untilMidnight * 60).toBeGreaterThan(0);
-      expect(untilMidnight * 60).toBeLessThanOrEqual(9);
-      expect(since * 60).toBeGreaterThan(0);
-      expect(since * 60).toBeLessThan(20);
-    });
-  },
-);
+      expect(await problemsOf(second)).toBe('');
+    },
+    45_000,
+  );
+
+  test.concurrent.each([
+    ['forward', DAY_MS],
+    ['back', -DAY_MS],
+  ])(
+    'the clock is set %s by a day while Exist has the right time: no press is dated wrongly',
+    async (_, stepMs) => {
+      const folder = temporaryFolder();
+      const { sandbox, url } = await exist();
+      const clock = new FakeClock(folder, 0);
+      const daemon = await startDaemon({ folder, existUrl: url, yaml: YAML }, clock);
+      const client = await publisher(daemon);
+      const began = dayOf(Date.now());
+      await press(client, 2);
+      clock.moveTo(stepMs);
+      await press(client, 3);
+      await daemon.line(({ msg }) => msg === 'the time is known again');
+      await press(client, 2);
+      await eventually(
+        () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
+        (values) => sum(values) >= 7,
+      );
+      expect([began, dayOf(Date.now())]).toEqual(
+        expect.arrayContaining(Object.keys(valuesIn(sandbox.state(), 'opens'))),
+      );
+      expect(sum(valuesIn(sandbox.state(), 'opens'))).toBe(7);
+    },
+  );
+
+  test.concurrent('a clock that is a day ahead and that nothing vouches for gives way to Exist', async () => {
+    const folder = temporaryFolder();
+    const { sandbox, url } = await exist();
+    const clock = new FakeClock(folder, DAY_MS);
+    const daemon = await startDaemon({ folder, existUrl: url, yaml: YAML }, clock);
+    await daemon.line(({ msg }) => String(msg).includes("the time is Exist's"));
+    const began = dayOf(Date.now());
+    await press(await publisher(daemon), 3);
+    await eventually(
+      () => Promise.resolve(valuesIn(sandbox.state(), 'opens')),
+      (values) => sum(values) === 3,
+    );
+    expect([began, dayOf(Date.now())]).toEqual(
+      expect.arrayContaining(Object.keys(valuesIn(sandbox.state(), 'opens'))),
+    );
+  });
+
+  test.concurrent.each([
+    ['a day of 25 hours', '2026-10-25T22:59:51Z', '2026-10-25', '2026-10-26'],
+    ['a day of 23 hours', '2027-03-28T21:59:51Z', '2027-03-28', '2027-03-29'],
+  ])('midnight in Berlin after %s splits the minutes of an open door', async (_, iso, before, after) => {
+    const folder = temporaryFolder();
+    const clock = FakeClock.at(folder, iso);
+    const url = await existOn(clock, folder);
+    const daemon = await startDaemon({ folder, existUrl: url, yaml: YAML, timezone: 'Europe/Berlin' }, clock);
+    const client = await publisher(daemon);
+    await client.publishAsync('door/state', 'closed', { qos: 1 });
+    await client.publishAsync('door/state', 'open', { qos: 1 });
+    await press(client, 1);
+    // Real seconds: a clock that is moved over midnight would be one that jumps.
+    await eventually(
+      () => stateOf(url),
+      (state) => valuesIn(state, 'minutes')[before] !== undefined,
+    );
+    await press(client, 1);
+    await client.publishAsync('door/state', 'closed', { qos: 1 });
+    const state = await eventually(
+      () => stateOf(url),
+      (each) => valuesIn(each, 'minutes')[after] !== undefined && sum(valuesIn(each, 'opens')) === 2,
+    );
+    expect(valuesIn(state, 'opens')).toEqual({ [before]: 1, [after]: 1 });
+    const { [before]: untilMidnight = 0, [after]: since = 0, ...others } = valuesIn(state, 'minutes');
+    expect(others).toEqual({});
+    expect(untilMidnight * 60).toBeGreaterThan(0);
+    expect(untilMidnight * 60).toBeLessThanOrEqual(9);
+    expect(since * 60).toBeGreaterThan(0);
+    expect(since * 60).toBeLessThan(20);
+  });
+});

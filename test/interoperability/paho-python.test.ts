@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashPassword } from '../../src/accounts/password-hash.ts';
 import { makeCertificates, NO_OPENSSL } from '../support/certificates.ts';
 import { Daemon } from '../support/daemon.ts';
+import { skipped } from '../support/skip.ts';
 
 const PYTHON = '/usr/bin/python3';
 const NO_PAHO: string | undefined =
@@ -19,11 +20,6 @@ const NO_MOSQUITTO_PUB: string | undefined =
   spawnSync('mosquitto_pub', ['--help']).error === undefined
     ? undefined
     : 'mosquitto_pub is not installed here';
-
-const why = (...reasons: readonly (string | undefined)[]): string => {
-  const given = reasons.filter((reason) => reason !== undefined);
-  return given.length === 0 ? '' : ` (skipped: ${given.join(', ')})`;
-};
 
 /**
  * Connects as it is told, subscribes, publishes, waits until everything is acknowledged and so many messages have come,
@@ -122,9 +118,9 @@ mappings:
   return { folder, daemon, doorOf };
 }
 
-describe.skipIf(NO_PAHO)(`paho-mqtt for Python${why(NO_PAHO)}`, () => {
+describe.skipIf(NO_PAHO)(`paho-mqtt for Python${skipped(NO_PAHO)}`, () => {
   test.each(SCHEMES)(
-    `over %s, with user and password, counts each press of each quality of service once${why(NO_OPENSSL && `with TLS: ${NO_OPENSSL}`)}`,
+    `over %s, with user and password, counts each press of each quality of service once${skipped(NO_OPENSSL && `with TLS: ${NO_OPENSSL}`)}`,
     async (scheme) => {
       const { accepted: before } = (await house.daemon.status()).readings;
       const publish = Array.from({ length: 60 }, (_, n) => ['home/button', `${n}`, n % 3, false]);
@@ -169,7 +165,7 @@ describe.skipIf(NO_PAHO)(`paho-mqtt for Python${why(NO_PAHO)}`, () => {
 });
 
 test.skipIf(NO_MOSQUITTO_PUB)(
-  `mosquitto_pub of MQTT 5 prints why it is refused${why(NO_MOSQUITTO_PUB)}`,
+  `mosquitto_pub of MQTT 5 prints why it is refused${skipped(NO_MOSQUITTO_PUB)}`,
   async () => {
     const account = [
       '-u',

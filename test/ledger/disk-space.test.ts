@@ -6,9 +6,10 @@ import { Commits } from '../../src/ledger/commits.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { DiskSpace } from '../../src/ledger/disk-space.ts';
 import { BALLAST_FILE, SUSPECT_FILE } from '../../src/ledger/files.ts';
-import { canMount, remount, smallDisk } from '../support/disk.ts';
+import { NO_MOUNT, remount, smallDisk } from '../support/disk.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench } from './setup.ts';
+import { IS_ROOT, skipped } from '../support/skip.ts';
 
 const MIB = 1_048_576;
 
@@ -77,8 +78,8 @@ describe('disk space', () => {
     expect(attempts).toBe(4);
   });
 
-  test.runIf(canMount)(
-    'that is gone is met without losing a count: the delivery goes on, readings wait',
+  test.skipIf(NO_MOUNT)(
+    `that is gone is met without losing a count: the delivery goes on, readings wait${skipped(NO_MOUNT)}`,
     () => {
       const disk = smallDisk(6 * MIB);
       const bench = new Bench(path.join(disk, 'data'), {
@@ -114,22 +115,28 @@ describe('disk space', () => {
     },
   );
 
-  test.runIf(canMount)('on a read-only file system is an error that names the cause', () => {
-    const disk = smallDisk(16 * MIB);
-    const bench = new Bench(path.join(disk, 'data'));
-    bench.count(1);
-    bench.close();
-    remount(disk, 'ro');
-    expect(problemOf(() => bench.ledger)).toBe('read-only');
-    remount(disk, 'rw');
-    expect(bench.total()).toBe(1);
-  });
+  test.skipIf(NO_MOUNT)(
+    `on a read-only file system is an error that names the cause${skipped(NO_MOUNT)}`,
+    () => {
+      const disk = smallDisk(16 * MIB);
+      const bench = new Bench(path.join(disk, 'data'));
+      bench.count(1);
+      bench.close();
+      remount(disk, 'ro');
+      expect(problemOf(() => bench.ledger)).toBe('read-only');
+      remount(disk, 'rw');
+      expect(bench.total()).toBe(1);
+    },
+  );
 
-  test.skipIf(process.getuid?.() === 0)('in a folder without rights is an error that names the cause', () => {
-    const folder = temporaryFolder();
-    chmodSync(folder, 0o500);
-    expect(problemOf(() => new Bench(folder).ledger)).toBe('read-only');
-  });
+  test.skipIf(IS_ROOT)(
+    `in a folder without rights is an error that names the cause${skipped(IS_ROOT)}`,
+    () => {
+      const folder = temporaryFolder();
+      chmodSync(folder, 0o500);
+      expect(problemOf(() => new Bench(folder).ledger)).toBe('read-only');
+    },
+  );
 });
 
 describe('a failing disk', () => {

@@ -5,9 +5,10 @@ import { backup, restore } from '../../src/ledger/backup.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { openReadOnly } from '../../src/ledger/explanation.ts';
 import { openCopy } from '../../src/ledger/read-only.ts';
-import { canMount, remount, smallDisk } from '../support/disk.ts';
+import { NO_MOUNT, remount, smallDisk } from '../support/disk.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench, TODAY } from './setup.ts';
+import { skipped } from '../support/skip.ts';
 
 const MIB = 1_048_576;
 
@@ -40,7 +41,7 @@ function useAsTmp(folder: string): string {
   return folder;
 }
 
-describe.runIf(canMount)('a database on a card that went read-only', () => {
+describe.skipIf(NO_MOUNT)(`a database on a card that went read-only${skipped(NO_MOUNT)}`, () => {
   test.each(['stopped', 'cut', 'cut, without index'] as const)(
     'explains and is backed up with all that was committed (%s)',
     (how) => {

@@ -13,6 +13,7 @@ import { CERTIFICATE, KEY } from '../exist/self-signed.ts';
 import { COMMAND, Daemon, eventually, writeConfig, type DaemonOptions } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Mosquitto, NO_MOSQUITTO } from '../support/mosquitto.ts';
+import { skipped } from '../support/skip.ts';
 
 const MAPPINGS = `attributes:
   presses: { label: presses, type: integer }
@@ -54,7 +55,7 @@ async function setup() {
   return { mosquitto, client, start, value, options, url };
 }
 
-describe.skipIf(NO_MOSQUITTO !== undefined)('with Mosquitto as the only broker', () => {
+describe.skipIf(NO_MOSQUITTO)(`with Mosquitto as the only broker${skipped(NO_MOSQUITTO)}`, () => {
   test(
     'killed again and again in mid-traffic, the daemon counts every press once',
     { timeout: 60_000 },
@@ -284,7 +285,7 @@ async function secured() {
   return { mosquitto, put, start, ran };
 }
 
-describe.skipIf(NO_MOSQUITTO !== undefined)('with a Mosquitto that speaks TLS', () => {
+describe.skipIf(NO_MOSQUITTO)(`with a Mosquitto that speaks TLS${skipped(NO_MOSQUITTO)}`, () => {
   test('a file of tls that goes bad does not end the daemon, and is told by check, run and SIGHUP', async () => {
     const { mosquitto, put, start, ran } = await secured();
     const daemon = await start();

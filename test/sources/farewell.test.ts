@@ -6,9 +6,7 @@ import { setup as openOurs } from '../broker/setup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Mosquitto, NO_MOSQUITTO } from '../support/mosquitto.ts';
 import { MemoryStore, optionsOf, rawBroker, sourcesOn, until } from './setup.ts';
-
-if (NO_MOSQUITTO !== undefined)
-  process.stderr.write(`Skipped: tests with Mosquitto, since ${NO_MOSQUITTO}\n`);
+import { skipped } from '../support/skip.ts';
 
 const CLIENT = 'mqtt2exist-0123abcd';
 
@@ -33,7 +31,7 @@ const BROKERS = [
     },
   },
   ...([4, 5] as const).map((protocol) => ({
-    title: `with Mosquitto, over MQTT ${protocol}`,
+    title: `with Mosquitto, over MQTT ${protocol}${skipped(NO_MOSQUITTO)}`,
     why: NO_MOSQUITTO,
     open: async (name = 'test'): Promise<Address> => {
       const mosquitto = await Mosquitto.start(temporaryFolder());

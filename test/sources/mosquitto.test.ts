@@ -19,9 +19,7 @@ import { eventually } from '../support/daemon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Mosquitto, NO_MOSQUITTO } from '../support/mosquitto.ts';
 import { startSource, type Running } from './setup.ts';
-
-if (NO_MOSQUITTO !== undefined)
-  process.stderr.write(`Skipped: tests with Mosquitto, since ${NO_MOSQUITTO}\n`);
+import { skipped } from '../support/skip.ts';
 
 async function start(settings: readonly string[] = [], listener: readonly string[] = []): Promise<Mosquitto> {
   const mosquitto = await Mosquitto.start(temporaryFolder(), settings, listener);
@@ -45,7 +43,7 @@ async function subscribed({ reaches, store }: Running): Promise<void> {
   while (isOpen()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-describe.skipIf(NO_MOSQUITTO !== undefined)('with Mosquitto', () => {
+describe.skipIf(NO_MOSQUITTO)(`with Mosquitto${skipped(NO_MOSQUITTO)}`, () => {
   test.each<[string, Partial<SourceOptions>]>([
     ['MQTT 5, QoS 2', { protocol: 5 }],
     ['MQTT 3.1.1, QoS 2', { protocol: 4 }],

@@ -10,6 +10,7 @@ import { CERTIFICATE, KEY } from '../exist/self-signed.ts';
 import { makeCertificates, NO_OPENSSL } from '../support/certificates.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { optionsOf, rawBroker, sourcesOn, startSource, until } from './setup.ts';
+import { skipped } from '../support/skip.ts';
 
 const NONE = { ca: undefined, cert: undefined, key: undefined };
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -83,7 +84,7 @@ describe.each(['mqtts', 'wss'] as const)('%s, and a file that holds', (scheme) =
 
 const why = NO_IPV6 ?? NO_OPENSSL;
 
-describe.skipIf(why)(`an IPv6 address${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
+describe.skipIf(why)(`an IPv6 address${skipped(why)}`, () => {
   test.each(['mqtt', 'mqtts', 'ws', 'wss'] as const)('is reached over %s', async (scheme) => {
     const { identity } = await makeCertificates(temporaryFolder());
     const host = '::1';

@@ -5,16 +5,16 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { temporaryFolder } from './folder.ts';
 
-/** Whether this user may mount disks; tests that need one are skipped where not. */
-export const canMount = ((): boolean => {
+/** Why tests that need a disk of their own are skipped, where they are. */
+export const NO_MOUNT = ((): string | undefined => {
   const folder = path.join('/tmp', `mqtt2exist-mount-${process.pid}`);
   mkdirSync(folder);
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4096', 'tmpfs', folder], { stdio: 'ignore' });
     execFileSync('umount', [folder]);
-    return true;
+    return undefined;
   } catch {
-    return false;
+    return 'only root may mount a disk';
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
