@@ -58,6 +58,8 @@ export class Flusher {
   /** What happened and is not decided upon yet: one, but while the store does not take anything. */
   private readonly events: Event[] = [];
   private underWay: Promise<void> = Promise.resolve();
+  /** Why nothing can be written any more. */
+  private fault: Error | undefined;
 
   constructor(
     private readonly parts: FlusherParts,
@@ -140,6 +142,7 @@ export class Flusher {
   settle(settlement: Settlement): Refusal | undefined {
     // What happened before comes first.
     this.decideAll();
+    if (this.fault !== undefined) throw this.fault;
     if (this.events.length > 0) return UNWRITTEN;
     const objection = objectionTo(this.parts.store.load(), settlement);
     if (objection) return objection;
@@ -148,7 +151,7 @@ export class Flusher {
       decision = this.write({ type: 'settled', settlement });
     } catch (error) {
       if (this.parts.isPassing(error)) return UNWRITTEN;
-      this.parts.onFault(error);
+      this.fail(error);
       throw error;
     }
     this.carryOut(decision);
@@ -175,7 +178,7 @@ export class Flusher {
     } catch (error) {
       this.callOffWake();
       if (this.parts.isPassing(error)) this.decideLater(this.parts.clock.now());
-      else this.parts.onFault(error);
+      else this.fail(error);
       return false;
     }
     this.carryOut(decision);
@@ -224,18 +227,22 @@ export class Flusher {
 
   /** Why the call does not leave: a full disk, which is tried again as an Exist that cannot be reached is. */
   private cannotDepart(callId: number): Outcome<Answer> | undefined {
-    const { store, isPassing, onFault } = this.parts;
+    const { store, isPassing } = this.parts;
     try {
       store.depart(callId);
       return undefined;
     } catch (error) {
-      if (!isPassing(error)) onFault(error);
-      return {
-        kind: 'not-sent',
-        cause: 'network',
-        message: 'there is no space to write down that it is sent',
-      };
+      if (!isPassing(error)) this.fail(error);
+      const why = isPassing(error) ? 'there is no space' : String(error);
+      return { kind: 'not-sent', cause: 'network', message: `it cannot be noted that it is sent: ${why}` };
     }
+  }
+
+  /** The store fails for good: told once. */
+  private fail(error: unknown): void {
+    if (this.fault !== undefined) return;
+    this.fault = error instanceof Error ? error : new Error(String(error));
+    this.parts.onFault(error);
   }
 
   private wakeAt(instant: EpochMs): void {

@@ -51,9 +51,12 @@ export async function run(options: RunOptions): Promise<ExitCode> {
       log('info', 'stopped');
       resolve(code);
     };
+    let lastWords: string | undefined;
+    // A failing disk fails all that write to it: told once.
     const fail = (error: unknown): void => {
       const { code, message } = explain(error);
-      log('error', message);
+      if (message !== lastWords) log('error', message);
+      lastWords = message;
       void end(code);
     };
     process.once('SIGTERM', () => void end(EXIT.done));

@@ -2,10 +2,9 @@
  * Copies of the database: made while the daemon runs, put back while it does not.
  */
 import { chmodSync, closeSync, mkdirSync, openSync, renameSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import Database from 'better-sqlite3';
-import { unsent } from '../core/delivery/plan.ts';
+import { heldAmount } from '../core/delivery/settlement.ts';
 import type { EpochMs, LocalDate } from '../core/time.ts';
 import { fromUnits } from '../core/units.ts';
 import { connect, demandOurs, migrate, schemaVersion } from './connection.ts';
@@ -26,6 +25,7 @@ import { tablesOf } from './migrations.ts';
 import { addNote, holdOpenAmounts, type Held } from './older-copy.ts';
 import { openCopy, openForReading } from './read-only.ts';
 import { adoptPart, finishReplacement, replace } from './replacement.ts';
+import { scratchError } from './scratch.ts';
 import { SendMark } from './send-mark.ts';
 
 /** What a copy holds. */
@@ -75,7 +75,7 @@ export function backup(folder: string, toFile: string, now: EpochMs = Date.now()
     removeDatabase(part);
     // Made with its rights before anything is in it; VACUUM INTO takes an empty file.
     closeSync(openSync(part, 'wx', 0o600));
-    // A copy, should one be needed, goes where there is to be room for a backup.
+    // Where the backup goes there is to be room for a copy too, should one be needed.
     const source = openForReading(file, path.dirname(path.resolve(toFile)));
     try {
       verify(source.db, file);
@@ -223,11 +223,13 @@ function put(
 
 /** Looks at a copy: even reading would leave files beside the original, which may lie on a read-only disk. */
 function look(fromFile: string): BackupInfo {
-  const { db, close } = openCopy(fromFile, tmpdir());
+  const { db, close } = openCopy(fromFile);
   try {
     verify(db, fromFile);
     migrateCopy(db);
     return infoOf(db, fromFile);
+  } catch (error) {
+    throw scratchError(error, path.dirname(path.dirname(db.name)));
   } finally {
     close();
   }
@@ -269,7 +271,8 @@ function infoOf(db: Database.Database, file: string): BackupInfo {
         { attribute, day, amount: typeof key.wanted === 'number' ? fromUnits(key.wanted) : key.wanted },
       ];
     }
-    const amount = fromUnits(unsent(key, attributes.get(attribute))) + fromUnits(key.flightAmount);
+    // What is booked and still to be set right at Exist may not have arrived either.
+    const amount = fromUnits(heldAmount(key, attributes.get(attribute)));
     return amount === 0 ? [] : [{ attribute, day, amount }];
   });
   const bridge = db.prepare<[], { value: string }>("SELECT value FROM meta WHERE key = 'bridge_id'").get();

@@ -2,7 +2,6 @@
  * What stands behind the total of an attribute's day: every contribution, every call that carried or looked at it,
  * and what the delivery had to say about it.
  */
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type Database from 'better-sqlite3';
 import { unsent } from '../core/delivery/plan.ts';
@@ -103,7 +102,7 @@ export function openReadOnly(folder: string): LedgerReader {
     );
   }
   try {
-    const { db, close } = openForReading(file, tmpdir());
+    const { db, close } = openForReading(file);
     try {
       demandOurs(db, file);
     } catch (error) {

@@ -4,11 +4,12 @@
  * To read a database with a WAL, SQLite needs an index beside it, and makes one where there is none. On a card that
  * went read-only it cannot: there the database and its WAL are copied to where they can be opened.
  */
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { DatabaseError, databaseError } from './database-error.ts';
-import { COMPANIONS, DATABASE_FILE, copyDatabase } from './files.ts';
+import { COMPANIONS, DATABASE_FILE, copyDatabase, sizeOf } from './files.ts';
+import { makeFolder, scratchError, scratchFor } from './scratch.ts';
 
 export interface Reading {
   readonly db: Database.Database;
@@ -19,10 +20,10 @@ export interface Reading {
 const MOST_ATTEMPTS = 5;
 
 /**
- * @param scratch the folder for a copy, where one is needed
+ * @param lastResort the folder for a copy, where one is needed and no other place has room for it
  * @throws SqliteError, or DatabaseError where no copy can be made
  */
-export function openForReading(file: string, scratch: string): Reading {
+export function openForReading(file: string, lastResort?: string): Reading {
   let db: Database.Database | undefined;
   try {
     const open = new Database(file, { readonly: true, fileMustExist: true, timeout: 5_000 });
@@ -33,12 +34,16 @@ export function openForReading(file: string, scratch: string): Reading {
   } catch (error) {
     db?.close();
     if (databaseError(error, file).problem !== 'read-only') throw error;
-    return openCopy(file, scratch);
+    return openCopy(file, lastResort);
   }
 }
 
-/** Opens a private copy of `file` in the folder `scratch`, gone once it is closed. The original is not touched. */
-export function openCopy(file: string, scratch: string): Reading {
+/**
+ * Opens a private copy of `file`, gone once it is closed. The original is not touched.
+ * @throws DatabaseError where no place has room for it
+ */
+export function openCopy(file: string, lastResort?: string): Reading {
+  const scratch = scratchFor(sizeWithWal(file), lastResort);
   const folder = makeFolder(scratch);
   const remove = (): void => {
     rmSync(folder, { recursive: true, force: true });
@@ -54,20 +59,12 @@ export function openCopy(file: string, scratch: string): Reading {
     return { db, close };
   } catch (error) {
     remove();
-    throw error;
+    throw scratchError(error, scratch);
   }
 }
 
-function makeFolder(scratch: string): string {
-  try {
-    return mkdtempSync(path.join(scratch, 'mqtt2exist-copy-'));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    const hint = 'name a folder that can be written to in TMPDIR';
-    throw new DatabaseError('read-only', scratch, `no copy can be made there (${why})`, hint, {
-      cause: error,
-    });
-  }
+function sizeWithWal(file: string): number {
+  return (sizeOf(file) ?? 0) + (sizeOf(file + COMPANIONS[0]) ?? 0);
 }
 
 /** A copy of a file that is written meanwhile is none. */

@@ -203,6 +203,24 @@ describe('what the user decides while the disk is full', () => {
     expect(await drop()).toMatchObject({ status: 500 });
     expect(faults).toContain(disk.fault);
   });
+
+  test('is not put down to a full disk where the store had failed for good before', async () => {
+    const { flusher, disk, faults, drop } = await withRefused();
+    disk.fault = new DatabaseError('io', 'db', 'the disk fails', 'look at it');
+    flusher.reconfigure(SETTINGS);
+    expect(await drop()).toMatchObject({ status: 500 });
+    expect(faults[0]).toBe(disk.fault);
+  });
+});
+
+test('a call that cannot be marked as sent for good is not sent, and what is told is not a full disk', async () => {
+  const { flusher, disk, requests, faults } = setup();
+  disk.markFault = new DatabaseError('io', 'db', 'the disk fails', 'look at it');
+  flusher.start();
+  await new Promise((next) => setImmediate(next));
+  expect(requests).toEqual([]);
+  expect(faults).toEqual([disk.markFault]);
+  expect(flusher.state.pause?.message).toMatch(/the disk fails/);
 });
 
 test('a store that fails for good ends the delivery', () => {

@@ -1,10 +1,20 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { backup, restore } from '../../src/ledger/backup.ts';
 import { DatabaseError } from '../../src/ledger/database.ts';
 import { openReadOnly } from '../../src/ledger/explanation.ts';
 import { openCopy } from '../../src/ledger/read-only.ts';
+import { scratchFor } from '../../src/ledger/scratch.ts';
 import { NO_MOUNT, remount, smallDisk } from '../support/disk.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { Bench, TODAY } from './setup.ts';
@@ -78,8 +88,8 @@ describe('a copy to read', () => {
   test('is the database with its WAL, private, and gone when it is closed', () => {
     const bench = new Bench();
     bench.count(5);
-    const scratch = temporaryFolder();
-    const { db, close } = openCopy(bench.file, scratch);
+    const scratch = useAsTmp(temporaryFolder());
+    const { db, close } = openCopy(bench.file);
     expect(db.prepare('SELECT total FROM ledger').get()).toEqual({ total: 5_000_000 });
     bench.count(1);
     expect(db.prepare('SELECT total FROM ledger').get()).toEqual({ total: 5_000_000 });
@@ -88,16 +98,56 @@ describe('a copy to read', () => {
   });
 
   test('is not left behind where the file is no database', () => {
-    const scratch = temporaryFolder();
     const file = path.join(temporaryFolder(), 'letter.txt');
+    const scratch = useAsTmp(temporaryFolder());
     writeFileSync(file, 'Dear sister,');
-    const { db, close } = openCopy(file, scratch);
+    const { db, close } = openCopy(file);
     expect(() => db.prepare('SELECT 1 FROM sqlite_schema').get()).toThrow();
     close();
-    expect(() => openCopy(path.join(scratch, 'nothing'), scratch)).toThrow('ENOENT');
+    expect(() => openCopy(path.join(scratch, 'nothing'))).toThrow('ENOENT');
     expect(readdirSync(scratch)).toEqual([]);
     expect(readFileSync(file, 'utf8')).toBe('Dear sister,');
     expect(existsSync(`${file}-wal`)).toBe(false);
+  });
+});
+
+describe('the place for a copy', () => {
+  test('is in memory, where the system has such a folder and TMPDIR names no other', () => {
+    vi.stubEnv('TMPDIR', undefined);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(scratchFor(1)).toBe(existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+    const folder = useAsTmp(temporaryFolder());
+    expect(scratchFor(1)).toBe(folder);
+  });
+
+  test('is the last resort where nothing else has room', () => {
+    useAsTmp(temporaryFolder());
+    expect(scratchFor(Number.MAX_SAFE_INTEGER, '/mnt/usb')).toBe('/mnt/usb');
+  });
+
+  test('is rid of what a killed run left there, not of what another one looks into', () => {
+    const bench = new Bench();
+    bench.count(5);
+    const scratch = useAsTmp(temporaryFolder());
+    const [old, young] = ['mqtt2exist-copy-old', 'mqtt2exist-copy-young'];
+    for (const name of [old, young]) mkdirSync(path.join(scratch, name));
+    const longAgo = new Date(Date.now() - 2 * 3_600_000);
+    utimesSync(path.join(scratch, old), longAgo, longAgo);
+    openCopy(bench.file).close();
+    expect(readdirSync(scratch)).toEqual([young]);
+  });
+
+  test.skipIf(NO_MOUNT)(`is named where it is too small${skipped(NO_MOUNT)}`, () => {
+    const bench = new Bench();
+    bench.count(5);
+    const to = path.join(temporaryFolder(), 'backup.db');
+    backup(path.dirname(bench.file), to);
+    const elsewhere = temporaryFolder();
+    const small = useAsTmp(smallDisk(16_384));
+    const error = problemOf(() => restore(to, elsewhere, { isDryRun: true }));
+    expect(error).toMatchObject({ problem: 'full', file: small });
+    expect(error?.hint).toContain('TMPDIR');
+    expect(readdirSync(small)).toEqual([]);
   });
 });
 

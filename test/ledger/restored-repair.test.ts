@@ -41,6 +41,16 @@ test('a repair that was refused and is held keeps its amount, and what is settle
   expect(bench.atExist()).toBe(5);
 });
 
+test('a repair that is due is among what a backup says is open', () => {
+  const bench = withDueRepair();
+  bench.meddle(
+    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
+       open_since_ms = NULL`,
+  );
+  const { open } = backup(bench.folder, path.join(temporaryFolder(), 'backup.db'), bench.now);
+  expect(open).toMatchObject([{ attribute: 'opens', amount: 2 }]);
+});
+
 test('a repair that was due is held, and not forgotten', () => {
   const bench = withDueRepair();
   bench.meddle(
