@@ -5,6 +5,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { opensslWords } from '../core/openssl-words.ts';
 import type { EpochMs } from '../core/time.ts';
 
 /** What is wrong, and what to do about it. */
@@ -92,9 +93,8 @@ export function refusalOf(identity: {
     createSecureContext({ cert, key, ...(ca !== undefined && { ca }) });
     return undefined;
   } catch (error) {
-    const words = error instanceof Error ? error.message.replace(/^error:[0-9A-F]*:/i, '') : String(error);
     return {
-      problem: `OpenSSL does not take it (${words})`,
+      problem: `OpenSSL does not take it (${opensslWords(error)})`,
       hint: 'make another one, with a P-256 or RSA 2048 key',
     };
   }

@@ -29,9 +29,8 @@ export async function topics(filter: string, { config, look, json }: TopicsOptio
     return EXIT.configuration;
   }
   try {
-    const notes = await lookAround(loaded.config, filter, look);
+    await lookAround(loaded.config, filter, look);
     const seen = await topicsOf(loaded.config, filter);
-    for (const note of notes) process.stderr.write(`mqtt2exist: ${note}\n`);
     process.stdout.write(json ? `${JSON.stringify(seen, null, 2)}\n` : render(seen));
     return EXIT.done;
   } catch (error) {
@@ -41,20 +40,19 @@ export async function topics(filter: string, { config, look, json }: TopicsOptio
   }
 }
 
-/** What the daemon sees of it, it remembers. Resolves with what could not be looked at, and why. */
-async function lookAround(config: Config, filter: string, seconds: number): Promise<readonly string[]> {
+/** What the daemon sees of it, it remembers. What cannot be looked at is told at once, and why. */
+async function lookAround(config: Config, filter: string, seconds: number): Promise<void> {
   const names = config.connections.map(({ name }) => name).join(', ');
-  if (names === '' || seconds === 0) return [];
+  if (names === '' || seconds === 0) return;
   process.stderr.write(`looking at ${names} for ${seconds} s …\n`);
-  const notes: string[] = [];
+  const tell = (note: string): void => void process.stderr.write(`mqtt2exist: ${note}\n`);
   const over = AbortSignal.timeout(seconds * SECOND_MS);
   try {
-    for await (const line of linesOf(config, filter, over)) if ('note' in line) notes.push(line.note);
+    for await (const line of linesOf(config, filter, over)) if ('note' in line) tell(line.note);
   } catch (error) {
     if (!over.aborted)
-      notes.push(`connections are not looked at: ${error instanceof Error ? error.message : String(error)}`);
+      tell(`connections are not looked at: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return notes;
 }
 
 function render(seen: readonly TopicSeen[]): string {

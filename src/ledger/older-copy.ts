@@ -1,28 +1,16 @@
 /**
- * What is done to a database that may be older than the last call to Exist: a backup put back, a copy put in its
- * place by hand, or what could be saved of a damaged one.
+ * What is done to a database that may be older than the last call to Exist (src/core/delivery/older-copy.ts tells what
+ * becomes of its days).
  *
- * - What it takes for unsent may have arrived long ago: held as a conflict, for a person to decide. What stands at
- *   Exist by now is not known either; the delivery's first audit looks, and only shows it.
- * - What it believes to stand at Exist is out of date: the base of every day is read anew before anything is
- *   judged by it. Else the ledger would be taken for right, and days that went on would be set back.
- * - Meters and running intervals go on from where they stand now: their rise since the copy was made has been
- *   counted, and sent, by the database that is no more.
+ * Meters and running intervals go on from where they stand now: their rise since the copy was made has been counted, and
+ * sent, by the database that is no more.
  */
 import type Database from 'better-sqlite3';
-import { unsent } from '../core/delivery/plan.ts';
-import { missing } from '../core/delivery/settlement.ts';
-import type { Attribute, Key } from '../core/delivery/state.ts';
+import { endCall, holdOpen, type OlderCopy } from '../core/delivery/older-copy.ts';
 import type { EpochMs } from '../core/time.ts';
-import { add, type Units } from '../core/units.ts';
 import { DeliveryStore } from './delivery-store.ts';
 
-export interface HoldOptions {
-  /** Said of every amount that is held; a sentence for a person. */
-  readonly reason: string;
-  readonly now: EpochMs;
-  /** The highest number a call ever had, as far as anything knows. */
-  readonly lastCallId: number;
+export interface HoldOptions extends OlderCopy {
   /** Calls have gone out since this copy was made, or may have: what mappings remember is out of date. */
   readonly isBehind: boolean;
 }
@@ -40,72 +28,50 @@ export interface Held {
 export function holdOpenAmounts(db: Database.Database, options: HoldOptions): Held {
   return db
     .transaction(() => {
-      const state = new DeliveryStore(db).load();
-      let amounts = 0;
-      for (const key of state.keys.values()) {
-        if (holdOne(db, key, state.attributes.get(key.attribute), options)) amounts += 1;
-      }
-      db.prepare(
-        `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, doubted = 0, based = 0,
-           repair = 0, repairs = 0, look_at_ms = NULL, looks_left = 0`,
-      ).run();
-      endCall(db, options);
+      const amounts = holdDays(db, options);
+      endCalls(db, options.now);
       return { amounts, ...(options.isBehind ? forgetProgress(db) : { forgotten: 0, undated: 0 }) };
     })
     .immediate();
 }
 
-/** `true` where it is held now and was not before. */
-function holdOne(
-  db: Database.Database,
-  key: Key,
-  attribute: Attribute | undefined,
-  { reason, now }: HoldOptions,
-): boolean {
-  const inFlight = key.kind === 'sum' ? key.flightAmount : 0;
-  const repair = repairOf(key);
-  const amount = key.kind === 'sum' ? add(add(unsent(key, attribute), key.flightAmount), repair) : 0;
-  // What is held already stays as it is, where all of it is what its settling knows.
-  if (key.held && (key.kind === 'value' || amount === inFlight)) return false;
-  const isOpen =
-    key.flight !== 'none' ||
-    (key.kind === 'sum' ? amount !== inFlight || key.fixed !== null : key.wanted !== key.delivered);
-  if (!isOpen) {
-    // Done, as far as this copy knows. A late contribution opens the day again.
-    db.prepare('UPDATE ledger SET closed = 1, open_since_ms = NULL WHERE attribute = ? AND day = ?').run(
-      key.attribute,
-      key.day,
-    );
-    return false;
-  }
-  // In flight and unknown is what a conflict is: so all four ways to settle it know its amount.
-  db.prepare(
-    `UPDATE ledger SET flight = 'unknown', flight_since_ms = ?, flight_amount = ?, open_since_ms = NULL, ours = ours - ?,
-       flight_value = iif(kind = 'value', wanted, NULL),
-       held_state = 'conflict', held_reason = ?, held_since_ms = ?
-     WHERE attribute = ? AND day = ?`,
-  ).run(now, amount, repair, reason, now, key.attribute, key.day);
-  addNote(db, now, key.attribute, key.day, reason);
-  return true;
-}
-
-/** What was booked as applied and was to be set right at Exist: whether it was since, nobody knows. */
-function repairOf(key: Key): Units {
-  return Math.max(0, key.kind === 'value' || key.fixed ? 0 : missing(key)) as Units;
-}
-
-function endCall(db: Database.Database, { now, lastCallId }: HoldOptions): void {
+/** How many are held now and were not before. */
+function holdDays(db: Database.Database, options: HoldOptions): number {
   const { n: lastRow } = db.prepare<[], { n: number | null }>('SELECT max(id) AS n FROM call').get() ?? {
     n: null,
   };
-  const account = new DeliveryStore(db).account();
-  account.lastCallId = Math.max(account.lastCallId, lastCallId, lastRow ?? 0);
-  account.call = null;
-  account.flushing = false;
-  account.nextAuditAt = null;
+  let amounts = 0;
+  new DeliveryStore(db).transact(({ account, attributes, keys }) => {
+    const changed = [...keys.values()].map((key) => ({
+      before: key,
+      after: holdOpen(key, attributes.get(key.attribute), options),
+    }));
+    const held = changed.filter(({ before, after }) => after.held !== before.held);
+    amounts = held.length;
+    return {
+      account: endCall(account, { ...options, lastCallId: Math.max(options.lastCallId, lastRow ?? 0) }),
+      attributes: [],
+      keys: changed.map(({ after }) => after),
+      notes: held.map(({ after: { attribute, day } }) => ({
+        level: 'error',
+        attribute,
+        day,
+        text: options.reason,
+      })),
+      finished: undefined,
+      call: undefined,
+      wakeAt: undefined,
+    };
+  }, options.now);
+  // Days that are done may be opened again.
   db.prepare(
-    "INSERT INTO meta (key, value) VALUES ('account', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-  ).run(JSON.stringify(account));
+    `UPDATE ledger SET base = NULL, seen = NULL, seen_at_ms = NULL, doubt = 0, doubted = 0, based = 0,
+       repair = 0, repairs = 0, look_at_ms = NULL, looks_left = 0, delivered = NULL, adopted = NULL`,
+  ).run();
+  return amounts;
+}
+
+function endCalls(db: Database.Database, now: EpochMs): void {
   db.prepare(
     `UPDATE call SET finished_ms = ?, outcome = 'crashed', detail = 'this copy does not know how it ended'
      WHERE finished_ms IS NULL`,

@@ -1,6 +1,7 @@
 /**
  * Why a connection failed, in words that help.
  */
+import { opensslWords } from '../core/openssl-words.ts';
 
 export interface Failure {
   /** Begins in lower case, without a full stop. */
@@ -8,9 +9,9 @@ export interface Failure {
   /**
    * `version`: the broker does not speak this MQTT version; `mute`: it closed without an answer, which old ones do
    * for the same reason; `refused`: it will refuse until somebody changes something; `tls`: one side does not take the
-   * other's certificate.
+   * other's certificate; `size`: it sends what is too large to be taken, and will again.
    */
-  readonly kind: 'version' | 'mute' | 'refused' | 'tls' | 'other';
+  readonly kind: 'version' | 'mute' | 'refused' | 'tls' | 'size' | 'other';
 }
 
 const REFUSED_LOGIN = 'the broker refuses user name or password';
@@ -50,6 +51,14 @@ export function refusal(code: number, words?: string): Failure {
   return {
     text: words === undefined || words === '' ? text : `${text} (it says: ${words.slice(0, 200)})`,
     kind,
+  };
+}
+
+/** The broker sends a packet of more than `mostBytes`. */
+export function tooLarge(mostBytes: number): Failure {
+  return {
+    text: `the broker sends a message of more than ${mostBytes / 1_048_576} MiB, which is not taken`,
+    kind: 'size',
   };
 }
 
@@ -102,11 +111,13 @@ export function networkFailure(error: unknown): Failure {
   if (typeof code === 'string') {
     const known = NETWORK[code];
     if (known !== undefined) return { text: known, kind: 'other' };
+    if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
+      return { text: 'the broker sends more in one message of its websocket than is taken', kind: 'size' };
     const ofCertificate = CERTIFICATES[code];
     if (ofCertificate !== undefined) return { text: ofCertificate, kind: 'tls' };
     // Its words differ between versions, and name no file.
     if (code.startsWith('ERR_OSSL_') || code === 'ERR_MISSING_PASSPHRASE') {
-      const words = first.message.replace(/^error:[0-9A-F]*:/i, '').slice(0, 200);
+      const words = opensslWords(first).slice(0, 200);
       const text = `OpenSSL does not take a file of tls: (${words}); \`mqtt2exist check\` tells which one, and why`;
       return { text, kind: 'tls' };
     }
@@ -125,6 +136,7 @@ export function networkFailure(error: unknown): Failure {
 /** Why a subscription was refused: what the broker said with a reason code. */
 export function subackText(code: number): string {
   const texts: Readonly<Record<number, string>> = {
+    0x80: 'it does not say why; most often this user may not read it',
     0x87: 'this user may not read it',
     0x8f: 'it does not take this filter',
     0x97: 'too many subscriptions',

@@ -15,6 +15,8 @@
  *   session is resumed, every time again: nothing would get through. So none is set: at most 65,535 messages can be
  *   under way, what is not read yet waits in the socket, and brokers have bounds of their own.
  * - Errors of a websocket's handshake are swallowed; they are listened for on the stream.
+ * - A packet is gathered whole, however large it is. MQTT 5 can ask for none above a size; MQTT 3.1.1 cannot, and a broker
+ *   need not be honest. So the stream is watched: where a larger one begins, the connection is given up.
  */
 import { isIP } from 'node:net';
 import {
@@ -26,7 +28,8 @@ import {
   type IPublishPacket,
   type MqttClient,
 } from 'mqtt';
-import { networkFailure, refusal, type Failure } from './failure.ts';
+import { networkFailure, refusal, tooLarge, type Failure } from './failure.ts';
+import { PacketBound } from './packet-bound.ts';
 import type { Announcement, QoS, SourceOptions } from './ports.ts';
 
 export interface Incoming {
@@ -57,6 +60,8 @@ const CLOSE_PATIENCE_MS = 1_000;
 const SESSION_EXPIRY_S = 30 * 86_400;
 /** With MQTT 5 the broker leaves larger ones out. */
 const MOST_PACKET_BYTES = 1_048_576;
+/** An MQTT 3.1.1 session gets what is too large again and again, and nothing behind it: more is borne there. */
+const MOST_SESSION_PACKET_BYTES = 16 * 1_048_576;
 /** Messages of QoS 0 that wait to be stored; above it, the connection is no longer read from. */
 const MOST_UNACKNOWLEDGED = 200;
 
@@ -93,6 +98,10 @@ export class Link {
     }
     this.client = client;
     if (this.isOver) client.end(true);
+    const bound = new PacketBound(this.mostPacketBytes);
+    client.stream.on('data', (chunk: Uint8Array) => {
+      if (bound.isBroken(chunk)) this.fail(tooLarge(bound.mostBytes));
+    });
     client.stream.on('error', (error: unknown) => {
       this.streamError = error;
     });
@@ -178,6 +187,10 @@ export class Link {
     });
   }
 
+  private get mostPacketBytes(): number {
+    return this.version === 4 && !this.isClean ? MOST_SESSION_PACKET_BYTES : MOST_PACKET_BYTES;
+  }
+
   private clientOptions(): IClientOptions {
     const { options, version, will } = this;
     const { ca, cert, key } = options.tls;
@@ -189,6 +202,8 @@ export class Link {
       hostname: isWebsocket && isIP(options.host) === 6 ? `[${options.host}]` : options.host,
       port: options.port,
       path: options.path,
+      // A message of a websocket may carry several packets, and is gathered whole as well.
+      ...(isWebsocket && { wsOptions: { maxPayload: MOST_SESSION_PACKET_BYTES } }),
       protocolVersion: version,
       clientId: options.clientId,
       clean: this.isClean,
@@ -210,7 +225,7 @@ export class Link {
       ...(version === 5 && {
         properties: {
           sessionExpiryInterval: this.isClean ? 0 : SESSION_EXPIRY_S,
-          maximumPacketSize: MOST_PACKET_BYTES,
+          maximumPacketSize: this.mostPacketBytes,
         },
       }),
     };

@@ -3,8 +3,8 @@
  * there, and of several looks at one broker the first that brings a topic shows it.
  */
 import { isOwnTopic } from '../core/topic.ts';
-import { Look } from './look.ts';
-import type { Observer, SourceOptions, SourceParts } from './ports.ts';
+import { Look, type LookParts } from './look.ts';
+import type { Observer, SourceOptions } from './ports.ts';
 
 /** A connection as far as a look is concerned. */
 export interface Looked {
@@ -18,6 +18,9 @@ export interface Looked {
   };
 }
 
+/** That every broker takes in a client id. */
+const MOST_CHARACTERS = 23;
+
 interface Running {
   readonly look: Look;
   readonly source: Looked['source'];
@@ -26,7 +29,7 @@ interface Running {
 export class Looks {
   private running: readonly Running[] = [];
 
-  constructor(private readonly parts: Pick<SourceParts, 'monotonicMs'>) {}
+  constructor(private readonly parts: LookParts) {}
 
   /** Looks at all of them until the function given back is called. What cannot be looked at is told. */
   begin(connections: readonly Looked[], filter: string, observer: Observer): () => void {
@@ -62,11 +65,13 @@ export class Looks {
     return look;
   }
 
-  /** A broker must not see one twice. Short: brokers need take no more than 23 characters [MQTT-3.1.3-5]. */
+  /** A broker must not see one twice, and need take no longer one than it has taken, or 23 characters [MQTT-3.1.3-5]. */
   private freeClientId(base: string): string {
     const taken = new Set(this.running.map(({ look }) => look.clientId));
+    const most = Math.max(MOST_CHARACTERS, base.length);
     for (let number = 1; ; number += 1) {
-      const clientId = `${base}-w${number}`;
+      const ending = `-w${number}`;
+      const clientId = `${base.slice(0, most - ending.length)}${ending}`;
       if (!taken.has(clientId)) return clientId;
     }
   }

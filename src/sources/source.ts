@@ -275,7 +275,8 @@ export class Source implements Rival {
       if (wasConnected) this.since = now();
       this.state = 'down';
     }
-    const longestMs = failure.kind === 'refused' ? LONGEST_REFUSED_PAUSE_MS : LONGEST_PAUSE_MS;
+    const isForSomebody = failure.kind === 'refused' || failure.kind === 'size';
+    const longestMs = isForSomebody ? LONGEST_REFUSED_PAUSE_MS : LONGEST_PAUSE_MS;
     this.cancelPause = after(backOffMs(this.failures, random(), FIRST_PAUSE_MS, longestMs), () => {
       this.connect();
     });

@@ -69,6 +69,11 @@ export class ExistModel {
     this.late = this.late.filter(({ at }) => at > now);
   }
 
+  /** Reads lag behind no more. */
+  catchUp(): void {
+    this.stale = new Map(this.values);
+  }
+
   /** Whether a request that is late may still change the key. */
   isAwaited(id: string): boolean {
     return this.late.some(({ ids }) => ids.has(id));

@@ -12,7 +12,9 @@ export type Mutant =
   | 'no-judge'
   | 'no-audit'
   | 'blind-retry'
-  | 'two-dates-of-one-name';
+  | 'two-dates-of-one-name'
+  /** Of a copy put back. */
+  | 'older-copy-trusted';
 
 export interface Sensor {
   readonly name: string;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Mode } from '../../src/core/delivery/state.ts';
 import { live } from './history.ts';
+import { liveRestored } from './restored.ts';
 import type { Mutant, Scenario } from './scenario.ts';
 import { shrink, tell } from './shrink.ts';
 
@@ -9,9 +10,13 @@ const HISTORIES = Number(process.env['SIMULATION_HISTORIES'] ?? 3_000);
 const FIRST_SEED = Number(process.env['SIMULATION_SEED'] ?? 1);
 
 /** The first history that fails, shrunk and told. */
-function firstDeviation(scenario: Omit<Scenario, 'seed'>, histories: number): string | undefined {
+function firstDeviation(
+  scenario: Omit<Scenario, 'seed'>,
+  histories: number,
+  lived = live,
+): string | undefined {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + histories; seed += 1) {
-    if (live({ ...scenario, seed }).deviations.length > 0) return tell(shrink({ ...scenario, seed }));
+    if (lived({ ...scenario, seed }).deviations.length > 0) return tell(shrink({ ...scenario, seed }, lived));
   }
   return undefined;
 }
@@ -19,6 +24,17 @@ function firstDeviation(scenario: Omit<Scenario, 'seed'>, histories: number): st
 describe('whatever the network, Exist and the power do, what the devices did stands in Exist or is visibly held', () => {
   test.each<Mode>(['strict', 'guarded', 'shared'])('in mode %s', { timeout: 120_000 }, (mode) => {
     expect(firstDeviation({ mode }, HISTORIES)).toBeUndefined();
+  });
+});
+
+describe('where the card dies and an older copy is put back, nothing of its days is sent by itself, and all else once', () => {
+  test.each<Mode>(['strict', 'guarded', 'shared'])('in mode %s', { timeout: 120_000 }, (mode) => {
+    expect(firstDeviation({ mode }, HISTORIES / 6, liveRestored)).toBeUndefined();
+  });
+
+  test('which a copy that is trusted does not do', () => {
+    const scenario = { mode: 'guarded', mutant: 'older-copy-trusted' } as const;
+    expect(firstDeviation(scenario, 200, liveRestored)).toMatch(/lost|doubled/);
   });
 });
 

@@ -1,4 +1,4 @@
-/** What was to be set right at Exist when a backup was made: after its restore nobody knows whether it was. */
+/** What a backup does not know, or not surely, after its restore. */
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { backup, restore } from '../../src/ledger/backup.ts';
@@ -65,4 +65,49 @@ test('a repair that was due is held, and not forgotten', () => {
     bench.deliver();
   }
   expect(bench.atExist()).toBe(5);
+});
+
+test('counts that came behind a held conflict are held with it, and neither lost nor doubled', () => {
+  const bench = withDueRepair();
+  // Of five, two are in conflict: they did not arrive. Three more wait behind them.
+  bench.meddle(
+    `UPDATE ledger SET flight = 'unknown', flight_since_ms = 1, flight_amount = 2000000, ours = 3000000,
+       held_state = 'conflict', held_reason = 'who knows', held_since_ms = 1, open_since_ms = NULL`,
+  );
+  bench.count(3);
+  expect(putBack(bench)).toBe(1);
+  expect(bench.key()).toMatchObject({ flightAmount: 5_000_000, held: { state: 'conflict' } });
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+    expect(bench.atExist()).toBe(3);
+  }
+  bench.settle('retry');
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+  }
+  expect(bench.atExist()).toBe(8);
+});
+
+test('the value that the backup says is written is written over a newer one that it knows nothing of', () => {
+  const bench = new Bench();
+  bench.set(71);
+  bench.deliver();
+  bench.pass(10);
+  const file = path.join(temporaryFolder(), 'backup.db');
+  backup(bench.folder, file, bench.now);
+  bench.set(72);
+  bench.pass(10);
+  bench.deliver();
+  expect(bench.atExist('weight')).toBe(72);
+  bench.close();
+  restore(file, bench.folder, { now: bench.now });
+  bench.restartDelivery();
+  bench.set(71);
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+  }
+  expect(bench.atExist('weight')).toBe(71);
 });
