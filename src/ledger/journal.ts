@@ -262,7 +262,7 @@ export class Journal {
 
   private addToSum({ attribute, day, since: now }: DayChange, amount: Units): void {
     if (this.sql.addToSum.run(attribute, day, amount, now).changes > 0) return;
-    // The mapping changed its operation in the middle of the day.
+    // The mapping changed its operation in the middle of the day, or the day was done.
     this.keyRows.turn(countInto(this.keyRows.key(attribute, day), { attribute, day, now }, amount));
   }
 
@@ -275,7 +275,8 @@ export class Journal {
     const wanted = dayValueResult(aggregate);
     const json = JSON.stringify(aggregate);
     if (this.sql.writeValue.run(attribute, day, json, JSON.stringify(wanted), now).changes > 0) return;
-    this.keyRows.turn(setInto(this.keyRows.key(attribute, day), { attribute, day, now }, wanted, true));
+    const isNews = row?.aggregate !== json;
+    this.keyRows.turn(setInto(this.keyRows.key(attribute, day), { attribute, day, now }, wanted, isNews));
     this.sql.writeAggregate.run(json, attribute, day);
   }
 
@@ -366,9 +367,8 @@ function prepare(db: Database.Database) {
       `INSERT INTO ledger (attribute, day, kind, total, open_since_ms) VALUES (?, ?, 'sum', ?, ?)
        ON CONFLICT DO UPDATE SET
          total = total + excluded.total,
-         open_since_ms = coalesce(open_since_ms, excluded.open_since_ms),
-         closed = 0
-       WHERE kind = 'sum'`,
+         open_since_ms = coalesce(open_since_ms, excluded.open_since_ms)
+       WHERE kind = 'sum' AND closed = 0`,
     ),
     readAggregate: db.prepare<[string, string], { aggregate: string | null }>(
       'SELECT aggregate FROM ledger WHERE attribute = ? AND day = ?',
@@ -380,9 +380,8 @@ function prepare(db: Database.Database) {
            NULL, delivered),
          aggregate = excluded.aggregate,
          wanted = excluded.wanted,
-         open_since_ms = coalesce(open_since_ms, excluded.open_since_ms),
-         closed = 0
-       WHERE kind = 'value'`,
+         open_since_ms = coalesce(open_since_ms, excluded.open_since_ms)
+       WHERE kind = 'value' AND closed = 0`,
     ),
     writeAggregate: db.prepare<[string, string, string]>(
       'UPDATE ledger SET aggregate = ? WHERE attribute = ? AND day = ?',

@@ -30,12 +30,9 @@ function writing(more: Partial<ValueKey>): Ledger {
   );
 }
 
-function setup(
-  contribution: Parameters<Ledger['journal']['add']>[0]['contributions'][number],
-  change: (key: Key) => Key,
-): Ledger {
-  const ledger = Ledger.open(temporaryFolder());
-  ledger.delivery.want([WANTED], NOON);
+type Contribution = Parameters<Ledger['journal']['add']>[0]['contributions'][number];
+
+function enter(ledger: Ledger, contribution: Contribution): void {
   ledger.journal.transact(() =>
     ledger.journal.add({
       receivedAt: NOON,
@@ -47,6 +44,12 @@ function setup(
       sample: undefined,
     }),
   );
+}
+
+function setup(contribution: Contribution, change: (key: Key) => Key): Ledger {
+  const ledger = Ledger.open(temporaryFolder());
+  ledger.delivery.want([WANTED], NOON);
+  enter(ledger, contribution);
   ledger.delivery.transact(
     ({ account, attributes, keys }) => ({
       account,
@@ -114,5 +117,37 @@ test('in another group it is the same, and the group is kept', () => {
   ledger.delivery.want([{ ...WANTED, group: 'health' }], NOON);
   expect(ledger.delivery.attributes().get('water')).toMatchObject({ existName: 'water', group: 'health' });
   expect(ledger.delivery.key('water', DAY)).toMatchObject({ base: units(40) });
+  ledger.close();
+});
+
+test('a day that was done before the attribute was another one is begun anew by a late count', () => {
+  const ledger = counting({ closed: true, openSince: null });
+  ledger.delivery.want([{ ...WANTED, label: 'Drinks' }], NOON);
+  enter(ledger, { kind: 'sum', attribute: 'water', day: DAY, amount: units(1) });
+  expect(ledger.delivery.key('water', DAY)).toMatchObject({
+    closed: false,
+    base: null,
+    ours: units(2),
+    total: units(3),
+    openSince: NOON,
+  });
+  ledger.close();
+});
+
+test('a late reading of a day that was done is written, also where the same was written before', () => {
+  const ledger = writing({ closed: true, openSince: null, delivered: units(2) });
+  enter(ledger, {
+    kind: 'value',
+    attribute: 'water',
+    day: DAY,
+    pick: 'last',
+    at: (NOON + 1) as EpochMs,
+    value: units(2),
+  });
+  expect(ledger.delivery.key('water', DAY)).toMatchObject({
+    closed: false,
+    delivered: null,
+    openSince: NOON,
+  });
   ledger.close();
 });

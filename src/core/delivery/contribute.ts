@@ -6,6 +6,9 @@
  * - from a value to counting: counts are added to the last value, or to what was taken in its place; where it had not
  *   surely arrived it is written first (`fixed`)
  *
+ * A day that was done, and gets a late contribution, is looked at anew: nobody has looked since, and the attribute may be
+ * another one at Exist by now.
+ *
  * A call that was on its way stays noted, and its outcome is booked on the key as it is by then.
  */
 import type { EpochMs, LocalDate } from '../time.ts';
@@ -20,8 +23,11 @@ interface Contributed {
 
 /** One more amount of the day. */
 export function countInto(key: Key | undefined, of: Contributed, amount: Units): SumKey {
+  const known = key?.closed && key.kind === 'sum' ? reopen(key) : key;
   const sum =
-    key?.kind === 'value' ? toSum(key, of.now) : (key ?? newSumKey(of.attribute, of.day, 0 as Units, null));
+    known?.kind === 'value'
+      ? toSum(known, of.now)
+      : (known ?? newSumKey(of.attribute, of.day, 0 as Units, null));
   return {
     ...sum,
     total: add(sum.total, amount),
@@ -37,7 +43,8 @@ export function setInto(
   wanted: Units | string,
   isNews: boolean,
 ): ValueKey {
-  const value = key?.kind === 'sum' ? toValue(key, wanted) : key;
+  const known = key?.closed && isNews ? reopen(key) : key;
+  const value = known?.kind === 'sum' ? toValue(known, wanted) : known;
   if (!value) return newValueKey(of.attribute, of.day, wanted, of.now);
   // Somebody else's change is older than this: the same value once more is to be written over it.
   const isAgain = isNews && value.adopted !== null && value.delivered === wanted;
@@ -48,6 +55,11 @@ export function setInto(
     openSince: value.openSince ?? of.now,
     closed: false,
   };
+}
+
+function reopen(key: Key): Key {
+  if (key.kind === 'value') return { ...key, delivered: null, adopted: null, based: false, closed: false };
+  return { ...key, base: null, seen: null, seenAt: null, repair: false, repairs: 0, closed: false };
 }
 
 function toSum(key: ValueKey, now: EpochMs): SumKey {
