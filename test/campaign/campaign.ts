@@ -86,8 +86,7 @@ export async function campaign({
       if (cycle % 25 === 0) log(`${cycle} of ${cycles} cycles, ${pressesOf(house)} presses`);
     }
     house.sandbox.clearFaults();
-    login?.calm();
-    await login?.keep();
+    await login?.calm();
     daemon = await house.start();
     let lines = await settle(daemon, house, person);
     if (!isBrief) {
