@@ -52,7 +52,8 @@ export function takeOwnership(draft: Draft, request: Request, answer: Answer & {
   request.items.forEach((item, index) => {
     const result = answer.results[index];
     const attribute = draft.attribute(item.attribute);
-    if (!attribute) return;
+    // Another one is wanted by now, where the configuration was read again meanwhile.
+    if (attribute?.state !== 'missing') return;
     if (result && 'seen' in result) {
       // What is acquired is taken for what it was, also after Exist did not know it: that may have been a slip, and the
       // ledger is right then. If somebody deleted it and made it anew, the counts of the open days that went with it

@@ -198,6 +198,14 @@ describe('an attribute that a read does not show', () => {
   });
 });
 
+test('a creation that is answered when the configuration wants another attribute by now makes it none', () => {
+  const bench = new Bench().attribute('water', { state: 'missing', existName: null });
+  expect(bench.contribute('water', 1).wake(2_000)).toMatchObject({ kind: 'create' });
+  bench.attribute('water', { state: 'wanted', existName: null, label: 'Drinks' });
+  expect(bench.answer(seen('water'))).toMatchObject({ kind: 'owned' });
+  expect(bench.attributes.get('water')).toMatchObject({ state: 'wanted', existName: null });
+});
+
 test('a creation that the answer does not mention is tried again within the hour', () => {
   const bench = new Bench().attribute('water', { state: 'missing', existName: null });
   expect(bench.contribute('water', 1).wake(2_000)).toMatchObject({ kind: 'create' });
