@@ -23,6 +23,7 @@ const ABOVE = [
   'authorizer.ts',
   'bridge.ts',
   'connections.ts',
+  'delivery.ts',
   'flusher.ts',
   'main.ts',
   'narrator.ts',

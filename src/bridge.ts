@@ -1,32 +1,25 @@
 /**
  * The composition root: makes the parts, introduces them to each other, starts and stops them.
  *
- * A reading's way: broker → intake → ledger → flusher → Exist.
+ * A reading's way: broker → intake → ledger → flusher → Exist; `delivery.ts` has its last part.
  */
 import { Accounts } from './accounts/accounts.ts';
 import { activityFileOf } from './accounts/activity.ts';
-import { Authorizer } from './authorizer.ts';
 import { Broker } from './broker/broker.ts';
 import { BrokerFront, urlOf } from './broker-front.ts';
 import type { Config } from './config/load.ts';
 import { Connections } from './connections.ts';
-import { isWrite } from './core/delivery/request.ts';
-import type { Refusal, Settlement } from './core/delivery/settlement.ts';
 import { readPayload, type Payload } from './core/payload.ts';
 import type { Status } from './core/status.ts';
-import { SECOND_MS, type EpochMs } from './core/time.ts';
+import type { EpochMs } from './core/time.ts';
 import { isOwnTopic } from './core/topic.ts';
-import { DeliveryCalls } from './exist/delivery-calls.ts';
-import { ExistClient } from './exist/exist-client.ts';
-import { OAuthClient } from './exist/oauth-client.ts';
-import { Flusher } from './flusher.ts';
+import { Delivery } from './delivery.ts';
 import { Timekeeper, type TimekeeperParts } from './host/timekeeper.ts';
 import { Intake } from './intake/intake.ts';
 import { Sightings } from './intake/sightings.ts';
 import { deviceKey, Silence, type Watch } from './intake/silence.ts';
 import { DatabaseError } from './ledger/database.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { LoginFile } from './ledger/login-file.ts';
 import { Lookout } from './lookout.ts';
 import { Narrator, type Log } from './narrator.ts';
 import { metricsOf } from './metrics.ts';
@@ -34,7 +27,6 @@ import { overview } from './overview.ts';
 import { Playground } from './playground.ts';
 import {
   accountSettings,
-  authorizerSettings,
   deviceWatches,
   mappingWatches,
   restartKeys,
@@ -59,21 +51,13 @@ export interface BridgeParts {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A call on its way gets so long when the daemon stops; the supervisor's patience is longer. */
-const STOP_PATIENCE_MS = 2 * SECOND_MS;
-
-function isPassing(error: unknown): boolean {
-  return error instanceof DatabaseError && error.problem === 'full';
-}
-
 export class Bridge {
   private readonly log: Log;
   private readonly narrator: Narrator;
   private readonly time: Timekeeper;
   private readonly ledger: Ledger;
   private readonly intake: Intake<Payload>;
-  private readonly flusher: Flusher;
-  private readonly authorizer: Authorizer;
+  private readonly delivery: Delivery;
   private readonly sightings: Sightings;
   private readonly lookout: Lookout;
   private readonly silence: Silence;
@@ -85,10 +69,6 @@ export class Bridge {
   private readonly playground: Playground;
   private readonly upkeep: Upkeep;
   private readonly web: Web | undefined;
-  private exist: { readonly client: ExistClient; readonly calls: DeliveryCalls } | undefined;
-  private existUrl: string;
-  /** The same as it was configured at the start: it may be the word `sandbox`. */
-  private readonly existGiven: string;
   /** By the monotonic clock. */
   private readyMs = 0;
   /** What was wrong with the database at the start. */
@@ -108,22 +88,19 @@ export class Bridge {
     this.time = new Timekeeper({
       system: parts.system,
       evidence: parts.clockEvidence,
-      askExist: () => this.existParts().client.time(),
+      askExist: () => this.delivery.askTime(),
       onCorrected: (byMs, from) => {
         this.intake.timeCorrected(byMs, from);
-        this.flusher.timeCorrected(byMs);
+        this.delivery.timeCorrected(byMs);
       },
       onKnown: () => {
-        this.flusher.timeKnown();
+        this.delivery.timeKnown();
         this.intake.timeKnown();
-        this.authorizer.timeKnown();
       },
       log,
     });
     const clock = this.time;
     this.narrator = new Narrator(log, () => clock.monotonicMs());
-    this.existUrl = config.exist.url;
-    this.existGiven = config.exist.url;
     this.ledger = Ledger.open(config.dataDir, {
       onDamage: ({ message }) => {
         log('error', message);
@@ -141,9 +118,12 @@ export class Bridge {
       after: (delayMs, task) => clock.after(delayMs, task),
       load: () => journal.lastHeard(),
       save: (heard) => {
-        this.saveQuietly(() => {
+        try {
           journal.saveLastHeard(heard);
-        });
+        } catch (error) {
+          // Not worth ending for: a full disk, say.
+          log('debug', 'what was heard of sensors could not be saved', { error: String(error) });
+        }
       },
       log,
     });
@@ -156,7 +136,7 @@ export class Bridge {
         zone: () => this.zone(),
         parse: (payload) => readPayload(payload),
         onContributions: () => {
-          this.flusher.contributed();
+          this.delivery.contributed();
         },
         onRefused: (topic, reason, sample, account) => {
           if (account !== undefined) this.accounts.refusedReading(account);
@@ -178,55 +158,22 @@ export class Bridge {
       },
       rulesOf(config),
     );
-    this.flusher = new Flusher(
-      {
-        store: this.ledger.delivery,
-        exist: {
-          call: async (request) => {
-            const outcome = await this.existParts().calls.call(request);
-            if (outcome.kind === 'answered' && outcome.serverTime) clock.heard(outcome.serverTime);
-            this.authorizer.called(outcome);
-            return outcome;
-          },
-        },
-        clock,
-        random: Math.random,
-        isTimeKnown: () => clock.problem === undefined,
-        onNote: ({ level, text, attribute, day }) => {
-          log(level, [attribute, day, text].filter((part) => part !== undefined).join(' '));
-        },
-        onFinished: (call) => {
-          this.narrator.call(call);
-          if (isWrite(call.request)) this.announce('status', JSON.stringify(this.status()));
-        },
-        onDecision: (account) => {
-          // The zone may have come with its answer.
-          this.intake.timeKnown();
-          if (!this.authorizer.isMending) this.narrator.exist(account);
-        },
-        isPassing,
-        onFault: parts.onFatal,
+    this.delivery = new Delivery(config, {
+      version: parts.version,
+      ledger: this.ledger,
+      clock,
+      narrator: this.narrator,
+      onWritten: () => {
+        this.announce('status', JSON.stringify(this.status()));
       },
-      settingsOf(config),
-    );
-    this.authorizer = new Authorizer(
-      {
-        store: this.ledger.login,
-        inbox: new LoginFile(config.dataDir),
-        refresh: (refreshToken, accessToken) => this.oauthClient().refresh(refreshToken, accessToken),
-        clock,
-        random: Math.random,
-        isTimeKnown: () => clock.problem === undefined,
-        onUsableAgain: () => {
-          this.flusher.authorised();
-        },
-        hide: parts.hide,
-        log,
-        isPassing,
-        onFault: parts.onFatal,
+      onDecision: () => {
+        // The zone may have come with its answer.
+        this.intake.timeKnown();
       },
-      authorizerSettings(config, this.existGiven),
-    );
+      log,
+      hide: parts.hide,
+      onFault: parts.onFatal,
+    });
     this.accounts = new Accounts(
       {
         deviceFile: parts.deviceFile,
@@ -278,7 +225,7 @@ export class Bridge {
     readonly web: string | undefined;
     readonly exist: string;
   } {
-    return { broker: this.front?.listening ?? [], web: this.webUrl, exist: this.existUrl };
+    return { broker: this.front?.listening ?? [], web: this.webUrl, exist: this.delivery.url };
   }
 
   private webUrl: string | undefined;
@@ -286,17 +233,7 @@ export class Bridge {
   /** Resolves when the broker listens. Rejects with a `ListenError` where a port is taken. */
   async start(): Promise<void> {
     const { config } = this;
-    this.existUrl = await this.playground.startExist();
-    const client = new ExistClient({
-      url: this.existUrl,
-      token: () => {
-        const { client: isLogin, token = 'sandbox' } = this.config.exist;
-        return isLogin ? this.authorizer.token() : token;
-      },
-      timeoutMs: config.exist.timeoutMs,
-      userAgent: `mqtt2exist/${this.parts.version}`,
-    });
-    this.exist = { client, calls: new DeliveryCalls(client) };
+    this.delivery.open(await this.playground.startExist());
     await this.time.start();
     this.intake.start();
     this.accounts.start();
@@ -305,8 +242,7 @@ export class Bridge {
     this.connections.configure(config);
     this.readyMs = this.time.monotonicMs();
     this.announce('availability', 'online');
-    this.authorizer.start();
-    this.flusher.start();
+    this.delivery.start();
     this.silence.start();
     this.upkeep.start();
     const plain = this.front?.listening.find((url) => url.startsWith('mqtt:'));
@@ -326,7 +262,7 @@ export class Bridge {
     await this.front?.stop();
     this.accounts.stop();
     await this.intake.stop();
-    await Promise.all([this.flusher.stop(STOP_PATIENCE_MS), this.authorizer.stop(STOP_PATIENCE_MS)]);
+    await this.delivery.stop();
     await this.web?.stop();
     await this.playground.stopExist();
     this.ledger.close();
@@ -345,9 +281,7 @@ export class Bridge {
     this.mappingWatches = mappingWatches(config);
     this.connections.configure(config);
     if (config.broker !== false) this.front?.reconfigure(config.broker);
-    // Where Exist is changes with a restart only: its tokens are sent nowhere else.
-    this.authorizer.reconfigure(authorizerSettings(config, this.existGiven));
-    this.flusher.reconfigure(settingsOf(config));
+    this.delivery.reconfigure(this.config);
     this.accounts.reconfigure(accountSettings(this.config));
     this.intake.timeKnown();
     return needRestart;
@@ -361,7 +295,7 @@ export class Bridge {
       now: this.time.now(),
       zone: this.zone(),
       timeProblem: this.time.problem,
-      existUrl: this.existUrl,
+      existUrl: this.delivery.url,
       delivery: delivery.load(),
       keysOfDay: (day) => delivery.keysOfDay(day),
       settings: settingsOf(this.config),
@@ -375,28 +309,9 @@ export class Bridge {
     });
   }
 
-  /** Carries out what the user decided about a held item, or says why not. */
-  settle(settlement: Settlement): Refusal | undefined {
-    return this.flusher.settle(settlement);
-  }
-
   private zone(): string | undefined {
     if (this.time.problem !== undefined) return undefined;
-    return this.config.timezone ?? this.flusher.state.timezone ?? undefined;
-  }
-
-  private existParts(): NonNullable<Bridge['exist']> {
-    if (!this.exist) throw new Error('calls to Exist begin after start()');
-    return this.exist;
-  }
-
-  /** As the configuration has it now. */
-  private oauthClient(): OAuthClient {
-    const { client, timeoutMs } = this.config.exist;
-    if (!client) throw new Error('nothing is renewed without a client');
-    const { id: clientId, secret: clientSecret } = client;
-    const userAgent = `mqtt2exist/${this.parts.version}`;
-    return new OAuthClient({ url: this.existUrl, clientId, clientSecret, timeoutMs, userAgent });
+    return this.config.timezone ?? this.delivery.zone;
   }
 
   private makeBroker(options: Exclude<Config['broker'], false>): Broker {
@@ -405,8 +320,8 @@ export class Bridge {
       limits: options.limits,
       origins: options.origins,
       accounts: this.accounts,
-      onDenied: (publish) => {
-        this.lookout.denied(publish);
+      onDenied: (publish, what) => {
+        this.lookout.denied(publish, what);
       },
       inlet: {
         take: (publish, done) => {
@@ -441,7 +356,7 @@ export class Bridge {
         devices: () => this.accounts.status(),
         topics: (filter) => this.sightings.list(filter),
         watch: (filter, show, isLooking) => this.lookout.watch(filter, show, isLooking),
-        settle: (settlement) => this.settle(settlement),
+        settle: (settlement) => this.delivery.settle(settlement),
         metrics: () => metricsOf(this.status(), this.ledger.isOpen),
       },
       onFault: (error) => {
@@ -462,7 +377,7 @@ export class Bridge {
   private troubles(): string[] {
     const troubles = [
       ...this.damage,
-      ...this.authorizer.troubles(),
+      ...this.delivery.troubles(),
       ...(this.front?.troubles() ?? []),
       ...this.connections.troubles(),
     ];
@@ -471,15 +386,6 @@ export class Bridge {
     if (this.ledger.space.isShort)
       troubles.push('the disk is nearly full: no readings are taken until there is space');
     return troubles;
-  }
-
-  /** Not worth ending for: a full disk, say. */
-  private saveQuietly(save: () => void): void {
-    try {
-      save();
-    } catch (error) {
-      this.log('debug', 'what was heard of sensors could not be saved', { error: String(error) });
-    }
   }
 
   /** A disk that errs ends the process: it is not trusted further. */

@@ -49,9 +49,10 @@ export class Lookout {
   }
 
   /** Why a device's messages come to nothing. */
-  denied({ topic, payload, retain, clientId, account }: Publish): void {
+  denied({ topic, payload, retain, clientId, account }: Publish, what: 'publish' | 'will'): void {
+    const words = what === 'will' ? 'leave its will' : 'publish';
     const reason =
-      account === undefined ? 'its account was taken away' : `account ${account} may not publish here`;
+      account === undefined ? 'its account was taken away' : `account ${account} may not ${words} here`;
     this.show({ topic, payload, retain, from: account ?? clientId, fate: 'denied', reason });
   }
 

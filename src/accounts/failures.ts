@@ -3,9 +3,10 @@
  *
  * An address is forgotten ten minutes after its last failure.
  */
-import { sourceOf } from '../core/address.ts';
+import { ByAddress } from '../core/by-address.ts';
 
 interface Record {
+  /** In a row. */
   failures: number;
   lastAtMs: number;
   /** Answers that are being held back. */
@@ -16,39 +17,32 @@ const FIRST_DELAY_MS = 1_000;
 /** Below the time in which a connection must be welcomed, so that the device is told why it is not. */
 const LONGEST_DELAY_MS = 5_000;
 const FORGET_MS = 600_000;
-const MOST_ADDRESSES = 1_000;
 /** An address with so many unanswered failures gets no password looked at: connections in parallel help nobody. */
 const MOST_WAITING = 8;
 
 export class Failures {
-  private readonly records = new Map<string, Record>();
+  private readonly records = new ByAddress<Record>(
+    () => ({ failures: 0, lastAtMs: -Infinity, waiting: 0 }),
+    ({ waiting }) => waiting > 0,
+  );
 
   /** How long the answer to this failure is held back. `release` must be called once it is given. */
   add(address: string, nowMs: number): number {
-    const source = sourceOf(address);
-    const before = this.records.get(source);
-    const isForgotten = before !== undefined && nowMs - before.lastAtMs > FORGET_MS;
-    const failures = before === undefined || isForgotten ? 1 : before.failures + 1;
-    // Moved to the end: the first is the one whose last failure is longest ago.
-    this.records.delete(source);
-    this.records.set(source, { failures, lastAtMs: nowMs, waiting: (before?.waiting ?? 0) + 1 });
-    this.makeRoom();
-    return Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 10));
+    const record = this.records.use(address);
+    if (nowMs - record.lastAtMs > FORGET_MS) record.failures = 0;
+    record.failures += 1;
+    record.lastAtMs = nowMs;
+    record.waiting += 1;
+    return Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(record.failures - 1, 10));
   }
 
   /** The answer was given. */
   release(address: string): void {
-    const record = this.records.get(sourceOf(address));
+    const record = this.records.find(address);
     if (record && record.waiting > 0) record.waiting -= 1;
   }
 
   isFull(address: string): boolean {
-    return (this.records.get(sourceOf(address))?.waiting ?? 0) >= MOST_WAITING;
-  }
-
-  private makeRoom(): void {
-    if (this.records.size <= MOST_ADDRESSES) return;
-    const [longestAgo] = this.records.keys();
-    if (longestAgo !== undefined) this.records.delete(longestAgo);
+    return (this.records.find(address)?.waiting ?? 0) >= MOST_WAITING;
   }
 }

@@ -7,6 +7,7 @@
 import type { AedesOptions, AuthenticateError, Client } from 'aedes';
 import { ANYBODY, type Accounts, type Guest } from './accounts.ts';
 import { RETURN_CODES, type Connection, type Refusal, type ReturnCode } from './connections.ts';
+import { asPublish, type Publish } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Owners } from './owners.ts';
 import { discard, isText, topicRefusal } from './topics.ts';
@@ -20,7 +21,7 @@ export interface AdmissionParts {
   readonly onRefused: (refusal: Refusal, address: string) => void;
   readonly onFault: (error: unknown) => void;
   /** A will that its client has no right to publish. */
-  readonly onDeniedWill: (guest: Guest, topic: string) => void;
+  readonly onDeniedWill: (guest: Guest, will: Publish) => void;
 }
 
 type Hooks = Required<Pick<AedesOptions, 'preConnect' | 'authenticate'>>;
@@ -100,14 +101,14 @@ export function makeAdmission(parts: AdmissionParts): Hooks {
     }
     connection.admit(guest, client.id);
     if (guest.account !== undefined) parts.accounts?.connected(guest.account, address);
-    takeWill(connection, guest);
+    takeWill(client, connection, guest);
     return undefined;
   }
 
   /** A will without a right to its topic comes to nothing; the client is welcome all the same. */
-  function takeWill({ will }: Connection, guest: Guest): void {
+  function takeWill({ id }: Client, { will }: Connection, guest: Guest): void {
     if (!will || guest.permissions.mayPublish(will.topic)) return;
-    parts.onDeniedWill(guest, will.topic);
+    parts.onDeniedWill(guest, asPublish(will, id, guest.account, true));
     discard(will);
   }
 

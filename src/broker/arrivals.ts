@@ -6,8 +6,8 @@
  * the address goes first whose last turn is the longest ago, so that a crowd keeps nobody out. Who waits costs a socket
  * with little read of it; its time until the CONNACK runs. Who is gone while it waits takes nobody's turn.
  */
-import { sourceOf } from '../core/address.ts';
 import { Bucket } from '../core/bucket.ts';
+import { ByAddress } from '../core/by-address.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { After } from './write-behind.ts';
 
@@ -16,8 +16,6 @@ const HOUSE_AT_ONCE = 100;
 const HOUSE_ADDRESSES = 2;
 /** Often: those that are let in by one look are one turn's work. */
 const LOOK_EVERY_MS = 10;
-/** Of more addresses than that, those that nobody waits at are forgotten. */
-const MOST_ADDRESSES = 1_000;
 
 /** Who comes. */
 export interface Arrival {
@@ -47,7 +45,7 @@ interface Line {
 }
 
 export class Arrivals {
-  private readonly lines = new Map<string, Line>();
+  private readonly lines: ByAddress<Line>;
   /** Those that somebody waits in. */
   private readonly queue = new Set<Line>();
   private readonly house: Bucket;
@@ -55,13 +53,21 @@ export class Arrivals {
 
   constructor(private readonly parts: ArrivalsParts) {
     const { limits, now } = parts;
+    this.lines = new ByAddress<Line>(
+      () => ({
+        bucket: new Bucket(limits.connectionsPerAddress, limits.connectionsPerSecond, now()),
+        waiting: [],
+        lastTurn: -Infinity,
+      }),
+      ({ waiting }) => waiting.length > 0,
+    );
     const perSecond = HOUSE_ADDRESSES * limits.connectionsPerSecond;
     this.house = new Bucket(Math.max(HOUSE_AT_ONCE, perSecond), perSecond, now());
   }
 
   /** Calls `enter` when it is its turn, or `turnAway` where it is gone by then. */
   come(arrival: Arrival, enter: () => void, turnAway: () => void): void {
-    const line = this.lineOf(sourceOf(arrival.address));
+    const line = this.lines.use(arrival.address);
     line.waiting.push({ arrival, enter, turnAway });
     this.queue.add(line);
     // Behind others of its own it waits for the next look.
@@ -73,17 +79,6 @@ export class Arrivals {
     this.cancel?.();
     this.lines.clear();
     this.queue.clear();
-  }
-
-  private lineOf(source: string): Line {
-    const known = this.lines.get(source);
-    if (known) return known;
-    if (this.lines.size >= MOST_ADDRESSES) this.forgetOne();
-    const { limits, now } = this.parts;
-    const bucket = new Bucket(limits.connectionsPerAddress, limits.connectionsPerSecond, now());
-    const line: Line = { bucket, waiting: [], lastTurn: -Infinity };
-    this.lines.set(source, line);
-    return line;
   }
 
   private letIn(): void {
@@ -111,14 +106,6 @@ export class Arrivals {
     for (const { arrival, turnAway } of line.waiting) if (arrival.isGone) turnAway();
     line.waiting = line.waiting.filter(({ arrival }) => !arrival.isGone);
     if (line.waiting.length === 0) this.queue.delete(line);
-  }
-
-  private forgetOne(): void {
-    for (const [source, { waiting }] of this.lines) {
-      if (waiting.length > 0) continue;
-      this.lines.delete(source);
-      return;
-    }
   }
 }
 

@@ -9,15 +9,13 @@
  */
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { Aedes, type Client, type PublishPacket } from 'aedes';
-import { Seldom } from '../core/seldom.ts';
-import { HOUR_MS } from '../core/time.ts';
-import type { Guest } from './accounts.ts';
+import { Aedes, type PublishPacket } from 'aedes';
 import { makeAdmission } from './admission.ts';
-import { Connections, type Connection, type Refusal } from './connections.ts';
+import { Connections, type Connection } from './connections.ts';
 import { startCounters, type BrokerCounters } from './counters.ts';
 import type { TlsIdentity } from './entrance.ts';
 import { makeHooks } from './hooks.ts';
+import { Incidents } from './incidents.ts';
 import { InletGate } from './inlet.ts';
 import { DEFAULT_LIMITS, type BrokerLimits } from './limits.ts';
 import type { Listening } from './listen.ts';
@@ -27,7 +25,7 @@ import { Owners } from './owners.ts';
 import { Persistence } from './persistence.ts';
 import { Roster } from './roster.ts';
 import { State } from './state.ts';
-import { Turns, type Speaker } from './turns.ts';
+import { Turns } from './turns.ts';
 import { afterwards } from './write-behind.ts';
 import type { Will } from './wills.ts';
 
@@ -48,7 +46,7 @@ export class Broker {
   private readonly persistence: Persistence;
   private readonly roster = new Roster();
   private readonly turns: Turns;
-  private readonly complaints = new Seldom(HOUR_MS, () => performance.now());
+  private readonly incidents: Incidents;
   private readonly duplicates = new WeakSet<object>();
   private readonly resent = new WeakSet<object>();
   private readonly listeners: Listeners;
@@ -58,10 +56,12 @@ export class Broker {
 
   constructor(private readonly options: BrokerOptions) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const incidents = new Incidents(this.counters, this.limits, options);
+    this.incidents = incidents;
     this.gate = new InletGate(
       options.inlet,
       this.limits,
-      (error) => this.fault(error),
+      (error) => incidents.fault(error),
       (clientId, packetId) => this.state.staging.exchangeOver(clientId, packetId),
     );
     this.turns = new Turns({
@@ -73,14 +73,17 @@ export class Broker {
         return (user + system) / 1_000;
       },
       after: afterwards,
-      onSlowed: (client) => this.slowed(client),
-      onFlood: (connection, client) => this.flooded(connection, client),
+      onSlowed: (client) => incidents.slowed(client),
+      onFlood: (connection, client) => {
+        incidents.flooded(client);
+        connection.cut();
+      },
     });
     this.connections = new Connections({
       limits: this.limits,
       turns: this.turns,
       isReading: () => this.stopping === undefined,
-      onRefused: (refusal, address) => this.refused(refusal, address),
+      onRefused: (refusal, address) => incidents.refused(refusal, address),
       onClosed: (connection) => this.closed(connection),
     });
     this.listeners = new Listeners({
@@ -90,7 +93,7 @@ export class Broker {
       limits: this.limits,
       connections: this.connections,
       onStream: (connection, stream) => this.accept(connection, stream),
-      onRefused: (refusal, address, detail) => this.refused(refusal, address, detail),
+      onRefused: (refusal, address, detail) => incidents.refused(refusal, address, detail),
       log: options.log,
     });
     this.owners = new Owners((clientId) => this.state.sessions.has(clientId));
@@ -227,7 +230,7 @@ export class Broker {
   }
 
   private makeAedes(): Aedes {
-    const { counters, limits } = this;
+    const { counters, incidents, limits } = this;
     const aedes = new Aedes({
       persistence: this.persistence,
       // Unbounded on purpose: with a bound, a hundred messages waiting for one stuck subscriber hold up those
@@ -243,9 +246,9 @@ export class Broker {
         accounts: this.options.accounts,
         owners: this.owners,
         connectionOf: (client) => this.roster.connectionOf(client),
-        onRefused: (refusal, address) => this.refused(refusal, address),
-        onDeniedWill: (guest, topic) => this.denied(guest, 'will', topic),
-        onFault: (error) => this.fault(error),
+        onRefused: (refusal, address) => incidents.refused(refusal, address),
+        onDeniedWill: (guest, will) => incidents.denied(guest, 'will', will),
+        onFault: (error) => incidents.fault(error),
       }),
       ...makeHooks({
         limits,
@@ -260,27 +263,21 @@ export class Broker {
           counters.publishes[qos] += 1;
           if (account !== undefined) this.options.accounts?.published(account);
         },
-        onDenied: (guest, publish) => {
-          this.denied(guest, 'publish', publish.topic);
-          this.options.onDenied?.(publish);
-        },
-        onDeniedSubscription: (guest, filter) => this.denied(guest, 'subscribe', filter),
+        onDenied: (guest, publish) => incidents.denied(guest, 'publish', publish),
+        onDeniedSubscription: (guest, filter) => incidents.subscriptionDenied(guest, filter),
         onSubscriptionRefused: ({ id }, filter) => this.state.sessions.unsubscribe(id, filter),
-        onPublishRefused: (refusal, client, reason) => {
-          counters.refusedPublishes[refusal] += 1;
-          this.options.log('debug', 'publish not taken', { client, reason });
-        },
+        onPublishRefused: (refusal, client, reason) => incidents.publishRefused(refusal, client, reason),
         onDiscarded: () => (counters.discarded += 1),
-        onTopicTooLarge: (client, topic, reason) => this.topicTooLarge(client, topic, reason),
+        onTopicTooLarge: (client, topic, reason) => incidents.topicTooLarge(client, topic, reason),
         onDuplicate: () => (counters.duplicates += 1),
         onForwardDropped: () => (counters.droppedForwards += 1),
-        onFault: (error) => this.fault(error),
+        onFault: (error) => incidents.fault(error),
       }),
     });
     // Without a listener an 'error' ends the process; the typings leave the event out.
-    (aedes as EventEmitter).on('error', (error) => this.fault(error));
-    aedes.on('clientError', (client, error) => this.lost(client, error));
-    aedes.on('connectionError', (client, error) => this.lost(client, error));
+    (aedes as EventEmitter).on('error', (error) => incidents.fault(error));
+    aedes.on('clientError', (client, error) => incidents.lost(client.id, error));
+    aedes.on('connectionError', (client, error) => incidents.lost(client.id, error));
     aedes.on('client', (client) => this.roster.join(client));
     aedes.on('clientDisconnect', (client) => this.roster.leave(client));
     aedes.on('connackSent', (packet, client) => {
@@ -301,7 +298,7 @@ export class Broker {
   }
 
   private makeState(): State {
-    const { counters, options } = this;
+    const { incidents, options } = this;
     return new State({
       limits: this.limits,
       store: options.store,
@@ -310,18 +307,12 @@ export class Broker {
       gate: this.gate,
       isConnected: (clientId) => this.roster.isConnected(clientId),
       accountOf: (clientId) => this.roster.accountOf(clientId),
-      onRetainedDropped: (topic) => {
-        counters.droppedRetained += 1;
-        options.log('debug', 'no room for a retained message', { topic });
-      },
-      onQueuedDropped: (client) => {
-        counters.droppedQueued += 1;
-        options.log('debug', 'no room in the queue of a session', { client });
-      },
+      onRetainedDropped: (topic) => incidents.retainedDropped(topic),
+      onQueuedDropped: (client) => incidents.queuedDropped(client),
       onStored: () => options.onStored?.(),
       onUnstored: (error) => {
         if (options.onUnstored) options.onUnstored(error);
-        else this.fault(error);
+        else this.incidents.fault(error);
       },
     });
   }
@@ -347,45 +338,7 @@ export class Broker {
     await new Promise<void>((resolve, reject) => {
       aedes.authorizePublish(null, packet, (error) => (error ? reject(error) : resolve()));
     });
-    aedes.publish(packet, (error) => error && this.fault(error));
-  }
-
-  private refused(refusal: Refusal, address: string, detail?: string): void {
-    this.counters.refusedConnections[refusal] += 1;
-    // Who has a wrong password is told of where passwords are checked.
-    const isNews = refusal !== 'credentials' && this.complaints.isDue(`${refusal} ${address}`);
-    const fields = { reason: refusal, address, ...(detail !== undefined && { detail }) };
-    this.options.log(isNews ? 'warn' : 'debug', 'connection refused', fields);
-  }
-
-  private topicTooLarge(client: string | undefined, topic: string, reason: string): void {
-    this.counters.topicsTooLarge += 1;
-    const isNews = this.complaints.isDue(`topic ${client ?? ''}`);
-    const fields = { client, topic: topic.slice(0, 200), reason };
-    this.options.log(isNews ? 'warn' : 'debug', 'a publish was acknowledged and comes to nothing', fields);
-  }
-
-  private slowed(client: string): void {
-    this.counters.slowed += 1;
-    this.options.log('warn', 'a client sends more than its rate; it is read from more slowly', {
-      client,
-      messages_per_second: this.limits.messagesPerSecond,
-    });
-  }
-
-  private flooded(connection: Speaker, client: string): void {
-    this.counters.flooded += 1;
-    this.options.log('warn', 'a client has been above its rate for too long; it is disconnected', { client });
-    connection.cut();
-  }
-
-  private lost(client: Client, error: Error): void {
-    this.options.log('debug', 'connection lost', { client: client.id, reason: error.message });
-  }
-
-  private denied({ account }: Guest, what: 'publish' | 'subscribe' | 'will', topic: string): void {
-    this.counters.denied[what] += 1;
-    if (account !== undefined) this.options.accounts?.denied(account, what, topic);
+    aedes.publish(packet, (error) => error && this.incidents.fault(error));
   }
 
   private closed(connection: Connection): void {
@@ -397,12 +350,6 @@ export class Broker {
       if (arrival.account !== undefined) this.options.accounts?.disconnected(arrival.account);
     }
     this.roster.closed(connection);
-  }
-
-  private fault(error: unknown): void {
-    this.options.log('error', 'broker failed', {
-      error: error instanceof Error ? error.stack : String(error),
-    });
   }
 }
 

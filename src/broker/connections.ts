@@ -15,7 +15,7 @@ import {
   guardReads,
   type FramingProblem,
 } from './framing-guard.ts';
-import type { PublishPacket } from 'aedes';
+import type { ConnectPacket } from 'aedes';
 import { sourceOf } from '../core/address.ts';
 import { NOBODY, type Guest, type LoginRefusal } from './accounts.ts';
 import type { QoS } from './inlet.ts';
@@ -94,7 +94,7 @@ export class Connection {
   /** Decided when the CONNECT came, told with the CONNACK. */
   returnCode: ReturnCode | undefined;
   /** As it came with the CONNECT. */
-  will: Pick<PublishPacket, 'topic' | 'payload'> | undefined;
+  will: ConnectPacket['will'] | undefined;
   /** `undefined` until it is let in. */
   private belongsTo: Guest | undefined;
   private letIn: Arrival | undefined;

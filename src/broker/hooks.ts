@@ -9,7 +9,7 @@ import type { AedesOptions, Client, PublishPacket } from 'aedes';
 import { filterTest } from '../core/topic.ts';
 import { ANYBODY, NOBODY, type Guest } from './accounts.ts';
 import type { Connection } from './connections.ts';
-import type { InletGate, Publish, QoS } from './inlet.ts';
+import { asPublish, type InletGate, type Publish, type QoS } from './inlet.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { Staged, Staging } from './staging.ts';
 import type { WriteBehind } from './write-behind.ts';
@@ -240,25 +240,6 @@ export function makeHooks(parts: HookParts): Hooks {
   };
 
   return { authorizePublish, authorizeSubscribe, authorizeForward };
-}
-
-function asPublish(
-  packet: PublishPacket,
-  clientId: string | undefined,
-  account: string | undefined,
-  isWill: boolean,
-): Publish {
-  const { topic, payload, qos, retain, dup, messageId } = packet;
-  return {
-    topic,
-    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
-    qos,
-    retain,
-    dup: !isWill && dup,
-    packetId: !isWill && qos > 0 ? messageId : undefined,
-    clientId,
-    account,
-  };
 }
 
 /** What breaks the protocol: there is no other answer than to close the connection. */

@@ -20,6 +20,35 @@ export interface Publish {
   readonly account: string | undefined;
 }
 
+/** As aedes has it: a packet, or the will of a CONNECT. */
+interface PublishWords {
+  readonly topic: string;
+  readonly payload: string | Uint8Array;
+  readonly qos?: QoS | undefined;
+  readonly retain?: boolean | undefined;
+  readonly dup?: boolean | undefined;
+  readonly messageId?: number | undefined;
+}
+
+export function asPublish(
+  packet: PublishWords,
+  clientId: string | undefined,
+  account: string | undefined,
+  isWill: boolean,
+): Publish {
+  const { topic, payload, qos = 0, retain = false, dup = false, messageId } = packet;
+  return {
+    topic,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+    qos,
+    retain,
+    dup: !isWill && dup,
+    packetId: !isWill && qos > 0 ? messageId : undefined,
+    clientId,
+    account,
+  };
+}
+
 /**
  * Without an error the publish is acknowledged; with one it is not, and its connection is closed so that the
  * device sends it again. `duplicate`: this is a second copy; with QoS 2 it is then acknowledged but not

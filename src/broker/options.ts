@@ -25,8 +25,8 @@ export interface BrokerOptions {
   readonly inlet: Inlet;
   /** Absent: everybody may connect, publish and subscribe. */
   readonly accounts?: Accounts;
-  /** Its account has no right to the topic: it is acknowledged, and nothing comes of it. */
-  readonly onDenied?: (publish: Publish) => void;
+  /** Its account has no right to the topic: it is acknowledged, and nothing comes of it. A will is told of as it is left. */
+  readonly onDenied?: (publish: Publish, what: 'publish' | 'will') => void;
   /** Absent: sessions, retained messages and wills end with the process. */
   readonly store?: BrokerStore;
   /** The store has written something, again or still. */

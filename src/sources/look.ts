@@ -161,7 +161,8 @@ export class Look {
       this.topics.add(topic);
       return true;
     }
-    if (!this.isFull) this.tell(`has more than ${MOST_TOPICS} topics below ${this.filter}: the others are left out`);
+    if (!this.isFull)
+      this.tell(`has more than ${MOST_TOPICS} topics below ${this.filter}: the others are left out`);
     this.isFull = true;
     return false;
   }

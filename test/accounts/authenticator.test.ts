@@ -232,10 +232,21 @@ describe('failures', () => {
 
   test('of any number of addresses take no more memory than those of a thousand', () => {
     const failures = new Failures();
-    for (let n = 0; n <= 1_000; n += 1) failures.add(`10.0.${n >> 8}.${n & 255}`, 0);
+    for (let n = 0; n <= 1_000; n += 1) {
+      const address = `10.0.${n >> 8}.${n & 255}`;
+      failures.add(address, 0);
+      failures.release(address);
+    }
     // The first was pushed out, the last was not.
     expect(failures.add('10.0.3.232', 0)).toBe(2_000);
     expect(failures.add('10.0.0.0', 0)).toBe(1_000);
+  });
+
+  test('whose answers are held back are pushed out by none: further guesses from there stay unanswered', () => {
+    const failures = new Failures();
+    for (let n = 0; n < 8; n += 1) failures.add('192.168.0.7', 0);
+    for (let n = 0; n <= 1_000; n += 1) failures.add(`10.0.${n >> 8}.${n & 255}`, 0);
+    expect(failures.isFull('192.168.0.7')).toBe(true);
   });
 });
 

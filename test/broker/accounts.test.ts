@@ -211,9 +211,27 @@ describe('a will', () => {
   });
 
   test('comes to nothing where it may not; the client is welcome', async () => {
-    const { port, inlet, broker, as } = await withAccounts();
+    const denied: unknown[] = [];
+    const { port, inlet, broker, as, register } = await withAccounts({
+      onDenied: (publish, what) => denied.push({ ...publish, what }),
+    });
     const client = await raw(port, 'fridge', 'x', will('oven/status'));
     expect(await client.next('connack')).toMatchObject({ returnCode: 0 });
+    // Told of as any other message that comes to nothing.
+    expect(denied).toEqual([
+      {
+        what: 'will',
+        topic: 'oven/status',
+        payload: Buffer.from('gone'),
+        qos: 1,
+        retain: false,
+        dup: false,
+        packetId: undefined,
+        clientId: 'x',
+        account: 'fridge',
+      },
+    ]);
+    expect(register.told).toContain('fridge denied will oven/status');
     client.socket.destroy();
     const oven = await as('oven');
     while (broker.clientCount > 1) await turns(1);

@@ -65,7 +65,10 @@ describe('whoever watches', () => {
     expect(looking.size).toBe(0);
     expect(lines).toEqual([{ note: expect.stringContaining('no longer') }]);
     expect(sightings.list()).toEqual([]);
-    lookout.denied({ ...glimpse('x'), qos: 0, dup: false, packetId: undefined, clientId: 'a', account: 'b' });
+    lookout.denied(
+      { ...glimpse('x'), qos: 0, dup: false, packetId: undefined, clientId: 'a', account: 'b' },
+      'publish',
+    );
     expect(lines).toHaveLength(2);
   });
 
@@ -81,11 +84,16 @@ describe('whoever watches', () => {
 test('a publish without a right is shown with whose it was, and what would have taken it', () => {
   const { lookout, sightings } = setup();
   const publish = { ...glimpse('door'), qos: 1, dup: false, packetId: 1, clientId: 'esp-1' } as const;
-  lookout.denied({ ...publish, account: 'fridge' });
+  lookout.denied({ ...publish, account: 'fridge' }, 'publish');
   const reason = 'account fridge may not publish here';
   expect(sightings.list()).toMatchObject([
     { topic: 'door', from: 'fridge', fate: 'denied', reason, mappings: ['opens (count)'], payload: 'open' },
   ]);
-  lookout.denied({ ...publish, account: undefined });
+  lookout.denied({ ...publish, account: undefined }, 'publish');
   expect(sightings.list()[1]).toMatchObject({ from: 'esp-1', reason: 'its account was taken away' });
+  lookout.denied({ ...publish, account: 'oven' }, 'will');
+  expect(sightings.list()[2]).toMatchObject({
+    from: 'oven',
+    reason: 'account oven may not leave its will here',
+  });
 });

@@ -1,8 +1,8 @@
 /** A look at a broker that was there before: beside the session, and nothing of it a reading. */
 import { EventEmitter, once } from 'node:events';
 import { expect, test } from 'vitest';
-import type { Glimpse } from '../../src/sources/ports.ts';
-import { message, optionsOf, rawBroker, sourcesOn, type Peer, type RawOptions } from './setup.ts';
+import type { Glimpse, SourceOptions } from '../../src/sources/ports.ts';
+import { message, optionsOf, rawBroker, sourcesOn, until, type Peer, type RawOptions } from './setup.ts';
 
 const SUBSCRIBED = 'home/button';
 
@@ -37,11 +37,24 @@ class Onlooker extends EventEmitter {
 const live = (topic: string, payload = 'x', more: { readonly retain?: boolean } = {}) =>
   message(payload, { topic, qos: 0, ...more });
 
-/** A connection in session at a broker made of packets; `look` resolves with its own end of one there. */
-async function setup(options: RawOptions = {}) {
+/**
+ * A connection in session at a broker made of packets; `look` resolves with its own end of one there. Time passes when
+ * `pass` is called.
+ */
+async function setup(options: RawOptions = {}, connection: Partial<SourceOptions> = {}) {
   const broker = await rawBroker(options);
-  const { sources, settled, inlet, store } = sourcesOn();
-  sources.start([optionsOf({ name: 'home', port: broker.port, protocol: 5 })], [SUBSCRIBED]);
+  const timers = new Map<() => void, number>();
+  const after = (delayMs: number, task: () => void) => {
+    timers.set(task, delayMs);
+    return () => void timers.delete(task);
+  };
+  /** All that was to happen within `ms` happens. */
+  const pass = (ms: number): void => {
+    for (const [task, delayMs] of timers) if (delayMs <= ms && timers.delete(task)) task();
+  };
+  const { sources, settled, inlet, store } = sourcesOn(undefined, { after });
+  const home = optionsOf({ name: 'home', port: broker.port, protocol: 5, ...connection });
+  sources.start([home], [SUBSCRIBED]);
   await settled();
   const look = async (filter: string) => {
     const onlooker = new Onlooker();
@@ -51,7 +64,7 @@ async function setup(options: RawOptions = {}) {
     await peer.got('subscribe');
     return { onlooker, peer, stop };
   };
-  return { broker, sources, inlet, store, look };
+  return { broker, sources, inlet, store, look, pass };
 }
 
 test('is a clean connection of its own with QoS 0, and leaves no reading, acknowledgement or session', async () => {
@@ -105,20 +118,96 @@ test('that the broker refuses is told, with its reason', async () => {
   await peer.got('disconnect');
 });
 
-test('that the broker lets in no second time, or that it ends, is told and not tried again', async () => {
-  const { broker, sources, look } = await setup({
+test('that the broker refuses without a word of why is told with what it most often means', async () => {
+  const { look } = await setup({ granted: (filter) => (filter === SUBSCRIBED ? 2 : 0x80) }, { protocol: 4 });
+  const { onlooker } = await look('secret/#');
+  await onlooker.told(1);
+  expect(onlooker.notes).toEqual([
+    'connection home cannot be looked at: it refuses secret/#: it does not say why; most often this user may not read it',
+  ]);
+});
+
+test('to which nothing comes says what that may mean', async () => {
+  const { look, pass } = await setup();
+  const silent = await look('secret/#');
+  const answered = await look('attic/#');
+  await silent.peer.inStep();
+  answered.peer.send(live('attic/lamp'));
+  await answered.onlooker.shown(1);
+  pass(2_000);
+  expect(silent.onlooker.notes).toEqual([
+    'nothing has come from connection home yet: either nothing was published there for secret/#, or that broker does not let this user read it',
+  ]);
+  expect(answered.onlooker.notes).toEqual([]);
+});
+
+test('that the broker lets in no second time is told and not tried again', async () => {
+  const { broker, sources, pass } = await setup({
     connack: (index) => (index === 1 ? { reasonCode: 0x97 } : {}),
   });
   const onlooker = new Onlooker();
   sources.look('#', onlooker);
   await onlooker.told(1);
-  expect(onlooker.notes[0]).toMatch(/^connection home cannot be looked at: .*quota/);
-  const cut = await look('#');
-  cut.peer.socket.destroy();
-  await cut.onlooker.told(1);
-  expect(cut.onlooker.notes[0]).toMatch(/^connection home cannot be looked at: /);
-  expect(broker.peers).toHaveLength(3);
+  expect(onlooker.notes).toEqual([expect.stringMatching(/^connection home cannot be looked at: .*quota/)]);
+  pass(600_000);
+  expect(broker.peers).toHaveLength(2);
   expect(sources.status()[0]?.state).toBe('connected');
+});
+
+test('that is lost is told, and made again until the broker is back', async () => {
+  const { broker, look, pass } = await setup({
+    connack: (index) => (index === 2 ? 'hang up' : {}),
+  });
+  const { onlooker, peer, stop } = await look('#');
+  await peer.inStep();
+  peer.socket.destroy();
+  await onlooker.told(1);
+  pass(1_000);
+  await broker.peer(2);
+  // Its end is told to nobody but the timer of the next try.
+  await until(() => {
+    pass(15_000);
+    return broker.peers.length === 4;
+  });
+  const back = await broker.peer(3);
+  await back.got('subscribe');
+  await onlooker.told(2);
+  back.send(live('attic/lamp'));
+  await onlooker.shown(1);
+  expect(onlooker.notes).toEqual([
+    'connection home is lost: the broker closed the connection; it is looked at again when it is back',
+    'connection home is looked at again',
+  ]);
+  stop();
+  await back.got('disconnect');
+});
+
+test.each([4, 5] as const)(
+  'of MQTT %i reads nothing of a message that is too large, and ends',
+  async (protocol) => {
+    const { broker, look, pass } = await setup({}, { protocol });
+    const { onlooker, peer } = await look('#');
+    await peer.inStep();
+    // The head of a PUBLISH, of which the 256 MB never come.
+    peer.socket.write(Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f));
+    await onlooker.told(1);
+    expect(onlooker.notes).toEqual([
+      'connection home cannot be looked at: the broker sends a message of more than 1 MiB, which is not taken; look with a filter that is narrower than #',
+    ]);
+    pass(600_000);
+    expect(broker.peers).toHaveLength(2);
+  },
+);
+
+test('has a client id that every broker takes, or one as long as it has taken', async () => {
+  const idOf = async (clientId: string): Promise<unknown> => {
+    const { look } = await setup({}, { clientId });
+    await look('#');
+    const { peer } = await look('#');
+    return (await peer.got('connect'))[0]?.clientId;
+  };
+  expect(await idOf('mqtt2exist-0123abcd-2')).toBe('mqtt2exist-0123abcd--w2');
+  expect(await idOf('the-bridge-of-our-living-room')).toBe('the-bridge-of-our-living-r-w2');
 });
 
 test('shows so many topics, and ends where more comes than can be shown', async () => {

@@ -166,11 +166,11 @@ function partsOf(
 }
 
 /** All sources of a bridge, with what an earlier run has left in `store`; not yet started. */
-export function sourcesOn(store = new MemoryStore()) {
+export function sourcesOn(store = new MemoryStore(), parts: Partial<SourceParts> = {}) {
   const inlet = new TestInlet();
   const logged: { level: string; message: string }[] = [];
   const log: SourceParts['log'] = (level, message) => logged.push({ level, message });
-  const sources = new Sources(partsOf(inlet, store, log, undefined));
+  const sources = new Sources({ ...partsOf(inlet, store, log, undefined), ...parts });
   onTestFinished(() => sources.stop());
   /** Resolves when all of them are connected, and have what they want. */
   const settled = () =>
