@@ -47,6 +47,12 @@ export function combine(previous: DayValue | undefined, contribution: Value): Da
   return replaces(previous, contribution, chosen) ? taken : { ...previous, ...rounding };
 }
 
+/**
+ * Instants are whole milliseconds, and one that is told later from the time since the boot may be rounded to the one
+ * before: what comes later is later all the same.
+ */
+const JITTER_MS = 1;
+
 function replaces(
   previous: Exclude<DayValue, { pick: 'mean' }>,
   { at, value }: Value,
@@ -54,9 +60,9 @@ function replaces(
 ): boolean {
   switch (pick) {
     case 'last':
-      return at >= previous.at;
+      return at >= previous.at - JITTER_MS;
     case 'first':
-      return at < previous.at;
+      return at < previous.at - JITTER_MS;
     case 'min':
       return value < previous.value;
     case 'max':

@@ -57,6 +57,7 @@ export class Timekeeper {
   private wasEverKnown = false;
   /** From when on the time has been told without a correction. */
   private toldFrom = 0 as EpochMs;
+  private latest = 0 as EpochMs;
   private steps = 0;
   private isLooking = false;
   /** Since the time was last known or stepped. */
@@ -94,7 +95,11 @@ export class Timekeeper {
     const stepMs = lineMs - this.lineMs;
     this.lineMs = lineMs;
     if (Math.abs(stepMs) > STEP_MS) this.stepped(stepMs);
-    return (systemMs + this.offsetMs) as EpochMs;
+    const instant = (systemMs + this.offsetMs) as EpochMs;
+    // A clock that is set back by less than a step stands still for so long: what comes later is later.
+    const isHeld = instant < this.latest && this.latest - instant <= STEP_MS;
+    if (!isHeld) this.latest = instant;
+    return this.latest;
   }
 
   monotonicMs(): number {

@@ -34,7 +34,7 @@ describe('the value of a day', () => {
     ['max', 30],
     ['mean', 20],
   ])('is the %s of what came, also out of order', (pick, expected) => {
-    expect(result(value(pick, 2, 10), value(pick, 3, 30), value(pick, 1, 20))).toBe(expected);
+    expect(result(value(pick, 2_000, 10), value(pick, 3_000, 30), value(pick, 1_000, 20))).toBe(expected);
   });
 
   test('is the later arrival of two last ones and the earlier of two first ones', () => {
@@ -59,6 +59,12 @@ describe('the value of a day', () => {
     expect(result(value('last', 1, 72_450_000, 1))).toBe(72_500_000);
     expect(roundUnits(-2_500_000 as Units, 0)).toBe(-3_000_000);
     expect(roundUnits(1_234_567 as Units, 6)).toBe(1_234_567);
+  });
+
+  test('is what came last also where its instant was rounded to the millisecond before', () => {
+    expect(result(value('last', 1_001, 5), value('last', 1_000, 6))).toBe(6);
+    expect(result(value('first', 1_001, 5), value('first', 1_000, 6))).toBe(5);
+    expect(result(value('last', 1_002, 5), value('last', 1_000, 6))).toBe(5);
   });
 
   test('can be text', () => {

@@ -95,6 +95,17 @@ async function running(iso = '2026-11-24T12:00:00Z', more: Partial<Machine> = {}
   return machine;
 }
 
+test('a clock that is set back by less than a step stands still, so that what comes later is later', async () => {
+  const machine = new Machine('2026-11-24T12:00:10Z');
+  await machine.keeper.start();
+  expect(machine.shown).toBe('2026-11-24T12:00:10.000Z');
+  machine.step(-4_000);
+  expect(machine.shown).toBe('2026-11-24T12:00:10.000Z');
+  machine.step(5_000);
+  expect(machine.shown).toBe('2026-11-24T12:00:11.000Z');
+  expect(machine.keeper.problem).toBeUndefined();
+});
+
 describe('at the start the time is known', () => {
   test('where the system says that it is synchronised; Exist is not asked', async () => {
     const machine = await running();
