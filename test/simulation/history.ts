@@ -25,17 +25,16 @@ import { Books } from './books.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
 import { flatter, isOfJudging, misjudge } from './mutants.ts';
 import { Random } from './random.ts';
-import { attributeOf, SENSORS, type Incident, type Scenario, type Sensor, type Verdict } from './scenario.ts';
-
-const START = Date.parse('2026-03-27T08:00:00Z') as EpochMs;
-const SETTINGS: Settings = {
-  settleMs: 90_000,
-  callsPerHour: 300,
-  flushEveryMs: 300_000,
-  lingerMs: 2_000,
-  batch: 35,
-  timezone: 'UTC',
-};
+import {
+  attributeOf,
+  SENSORS,
+  SETTINGS,
+  START,
+  type Incident,
+  type Scenario,
+  type Sensor,
+  type Verdict,
+} from './scenario.ts';
 
 /** Calls an hour: enough, few, and so few that a repair, or anything, has to wait for the next hour. */
 const BUDGETS = [300, 300, 10, 3, 2, 1] as const;

@@ -10,30 +10,23 @@ import type { Decision } from '../../src/core/delivery/draft.ts';
 import { countInto, setInto } from '../../src/core/delivery/contribute.ts';
 import { endCall, holdOpen } from '../../src/core/delivery/older-copy.ts';
 import { amountBehind, heldAmount } from '../../src/core/delivery/settlement.ts';
-import {
-  keyOf,
-  newAccount,
-  type Account,
-  type Attribute,
-  type Key,
-  type Settings,
-} from '../../src/core/delivery/state.ts';
+import { keyOf, newAccount, type Account, type Attribute, type Key } from '../../src/core/delivery/state.ts';
 import { step, type Event } from '../../src/core/delivery/step.ts';
 import { DAY_MS, HOUR_MS, localDate, type EpochMs } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
 import { Random } from './random.ts';
-import { attributeOf, SENSORS, type Incident, type Scenario, type Sensor, type Verdict } from './scenario.ts';
+import {
+  attributeOf,
+  SENSORS,
+  SETTINGS,
+  START,
+  type Incident,
+  type Scenario,
+  type Sensor,
+  type Verdict,
+} from './scenario.ts';
 
-const START = Date.parse('2026-03-27T08:00:00Z') as EpochMs;
-const SETTINGS: Settings = {
-  settleMs: 90_000,
-  callsPerHour: 300,
-  flushEveryMs: 300_000,
-  lingerMs: 2_000,
-  batch: 35,
-  timezone: 'UTC',
-};
 /** A life of a month takes a hundred. */
 const MOST_CALLS = 3_000;
 const REASON = 'an older copy was restored';

@@ -1,8 +1,20 @@
 /** What a life of the delivery is made of, and what is told of it. */
 import type { ValueType } from '../../src/core/attribute.ts';
-import type { Attribute, Mode } from '../../src/core/delivery/state.ts';
+import type { Attribute, Mode, Settings } from '../../src/core/delivery/state.ts';
+import type { EpochMs } from '../../src/core/time.ts';
 import type { Fault } from './exist-model.ts';
 import type { JudgingMutant } from './mutants.ts';
+
+/** Every life begins then, with such settings. */
+export const START = Date.parse('2026-03-27T08:00:00Z') as EpochMs;
+export const SETTINGS: Settings = {
+  settleMs: 90_000,
+  callsPerHour: 300,
+  flushEveryMs: 300_000,
+  lingerMs: 2_000,
+  batch: 35,
+  timezone: 'UTC',
+};
 
 /** What a defect would look like; each one must be caught. */
 export type Mutant =
