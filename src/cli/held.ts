@@ -136,10 +136,9 @@ async function confirm(options: SettleOptions, config: Config): Promise<boolean>
   if (!process.stdin.isTTY) return false;
   const { attribute, day } = options;
   const { held, held_attributes: attributes } = await statusOf(config);
-  const item = held.find((one) => one.attribute === attribute && one.day === day);
-  const waiting = attributes
-    .flatMap(({ days }) => days)
-    .find((one) => one.attribute === attribute && one.day === day);
+  const isIt = (one: Item | WaitingDay): boolean => one.attribute === attribute && one.day === day;
+  const item = held.find(isIt);
+  const waiting = attributes.flatMap(({ days }) => days).find(isIt);
   const shown = item ? linesOfItem(item) : waiting ? [`${attribute} ${wordsOfDay(waiting)}`] : [];
   for (const line of shown) process.stderr.write(`${line}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

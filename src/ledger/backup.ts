@@ -223,13 +223,13 @@ function put(
 
 /** Looks at a copy: even reading would leave files beside the original, which may lie on a read-only disk. */
 function look(fromFile: string): BackupInfo {
-  const { db, close } = openCopy(fromFile);
+  const { db, close, scratch } = openCopy(fromFile);
   try {
     verify(db, fromFile);
     migrateCopy(db);
     return infoOf(db, fromFile);
   } catch (error) {
-    throw scratchError(error, path.dirname(path.dirname(db.name)));
+    throw scratchError(error, scratch);
   } finally {
     close();
   }

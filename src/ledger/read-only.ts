@@ -42,7 +42,7 @@ export function openForReading(file: string, lastResort?: string): Reading {
  * Opens a private copy of `file`, gone once it is closed. The original is not touched.
  * @throws DatabaseError where no place has room for it
  */
-export function openCopy(file: string, lastResort?: string): Reading {
+export function openCopy(file: string, lastResort?: string): Reading & { readonly scratch: string } {
   const scratch = scratchFor(sizeWithWal(file), lastResort);
   const folder = makeFolder(scratch);
   const remove = (): void => {
@@ -56,7 +56,7 @@ export function openCopy(file: string, lastResort?: string): Reading {
       db.close();
       remove();
     };
-    return { db, close };
+    return { db, close, scratch };
   } catch (error) {
     remove();
     throw scratchError(error, scratch);

@@ -21,9 +21,7 @@ const ROOM_SHARE = 3;
 export function scratchFor(bytes: number, lastResort?: string): string {
   const usual = process.env['TMPDIR'] === undefined ? [IN_MEMORY, tmpdir()] : [tmpdir()];
   const hasRoom = (folder: string): boolean => roomIn(folder) >= ROOM_SHARE * bytes;
-  return (
-    [...usual, ...(lastResort === undefined ? [] : [lastResort])].find(hasRoom) ?? lastResort ?? tmpdir()
-  );
+  return usual.find(hasRoom) ?? lastResort ?? tmpdir();
 }
 
 /** A folder of this run alone in `scratch`. @throws DatabaseError that names the place */

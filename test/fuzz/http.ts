@@ -7,7 +7,6 @@ import {
   newAccount,
   newSumKey,
   type Account,
-  type Attribute,
   type DeliveryState,
   type Settings,
 } from '../../src/core/delivery/state.ts';
@@ -16,6 +15,7 @@ import type { EpochMs, LocalDate } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
 import { DeliveryCalls } from '../../src/exist/delivery-calls.ts';
 import { ExistClient } from '../../src/exist/exist-client.ts';
+import { readyAttribute } from '../core/delivery/bench.ts';
 import { rawServer } from '../exist/raw-server.ts';
 import type { Random } from '../simulation/random.ts';
 import { mutate, pick, type Kind, type Target } from './kind.ts';
@@ -168,21 +168,7 @@ function answer(socket: Socket, valid: unknown, random: Random): void {
 
 /** Lets a delivery that made the call take its outcome; it may make of it what it likes, but not fall. */
 function digest(request: Request, outcome: Parameters<typeof event>[0]): void {
-  const attribute: Attribute = {
-    name: 'water',
-    existName: 'water',
-    template: null,
-    label: 'Water',
-    group: 'food',
-    valueType: 'decimal',
-    wantedMode: null,
-    mode: 'guarded',
-    state: 'ready',
-    createdByUs: false,
-    reacquired: false,
-    reason: null,
-    retryAt: null,
-  };
+  const attribute = readyAttribute('water');
   const account: Account = {
     ...newAccount(),
     ownedPage: null,

@@ -5,8 +5,8 @@ import { backup, restore } from '../../src/ledger/backup.ts';
 import { Bench } from './setup.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
-/** Three opens that Exist has, and two whose increment was lost: booked, and to be set right. */
-function withDueRepair(): Bench {
+/** Three opens that Exist has, and two whose increment was lost. */
+function withLostIncrement(): Bench {
   const bench = new Bench();
   bench.count(3);
   bench.deliver();
@@ -15,6 +15,24 @@ function withDueRepair(): Bench {
   bench.deliver('lost');
   bench.pass(10);
   return bench;
+}
+
+/** The two are booked, and to be set right. */
+function withDueRepair(more = ''): Bench {
+  const bench = withLostIncrement();
+  bench.meddle(
+    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
+       open_since_ms = NULL ${more}`,
+  );
+  return bench;
+}
+
+/** Lets all that is due within the hour be done. */
+function look(bench: Bench): void {
+  for (const minutes of [10, 60]) {
+    bench.pass(minutes);
+    bench.deliver();
+  }
 }
 
 function putBack(bench: Bench): number {
@@ -27,48 +45,30 @@ function putBack(bench: Bench): number {
 }
 
 test('a repair that was refused and is held keeps its amount, and what is settled arrives', () => {
-  const bench = withDueRepair();
-  bench.meddle(
-    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
-       held_state = 'refused', held_reason = 'no', held_since_ms = 1, open_since_ms = NULL`,
-  );
+  const bench = withDueRepair(", held_state = 'refused', held_reason = 'no', held_since_ms = 1");
   expect(putBack(bench)).toBe(1);
   bench.settle('retry');
-  for (const minutes of [10, 60]) {
-    bench.pass(minutes);
-    bench.deliver();
-  }
+  look(bench);
   expect(bench.atExist()).toBe(5);
 });
 
 test('a repair that is due is among what a backup says is open', () => {
   const bench = withDueRepair();
-  bench.meddle(
-    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
-       open_since_ms = NULL`,
-  );
   const { open } = backup(bench.folder, path.join(temporaryFolder(), 'backup.db'), bench.now);
   expect(open).toMatchObject([{ attribute: 'opens', amount: 2 }]);
 });
 
 test('a repair that was due is held, and not forgotten', () => {
   const bench = withDueRepair();
-  bench.meddle(
-    `UPDATE ledger SET flight = 'none', flight_amount = 0, ours = 5000000, repair = 1, seen = '3000000',
-       open_since_ms = NULL`,
-  );
   expect(putBack(bench)).toBe(1);
   expect(bench.key()?.held?.state).toBe('conflict');
   bench.settle('retry');
-  for (const minutes of [10, 60]) {
-    bench.pass(minutes);
-    bench.deliver();
-  }
+  look(bench);
   expect(bench.atExist()).toBe(5);
 });
 
 test('counts that came behind a held conflict are held with it, and neither lost nor doubled', () => {
-  const bench = withDueRepair();
+  const bench = withLostIncrement();
   // Of five, two are in conflict: they did not arrive. Three more wait behind them.
   bench.meddle(
     `UPDATE ledger SET flight = 'unknown', flight_since_ms = 1, flight_amount = 2000000, ours = 3000000,
@@ -83,10 +83,7 @@ test('counts that came behind a held conflict are held with it, and neither lost
     expect(bench.atExist()).toBe(3);
   }
   bench.settle('retry');
-  for (const minutes of [10, 60]) {
-    bench.pass(minutes);
-    bench.deliver();
-  }
+  look(bench);
   expect(bench.atExist()).toBe(8);
 });
 
@@ -105,9 +102,6 @@ test('the value that the backup says is written is written over a newer one that
   restore(file, bench.folder, { now: bench.now });
   bench.restartDelivery();
   bench.set(71);
-  for (const minutes of [10, 60]) {
-    bench.pass(minutes);
-    bench.deliver();
-  }
+  look(bench);
   expect(bench.atExist('weight')).toBe(71);
 });

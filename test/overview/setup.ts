@@ -1,4 +1,5 @@
 /** The status of a daemon that knows only what `delivery` says, at noon of a day in UTC. */
+import { readyAttribute } from '../core/delivery/bench.ts';
 import { overview } from '../../src/overview.ts';
 import { keyOf, newAccount, type Account, type Attribute, type Key } from '../../src/core/delivery/state.ts';
 import type { Status } from '../../src/core/status.ts';
@@ -39,18 +40,4 @@ export function statusOf({ account, attributes = [], keys = [] }: Delivery): Sta
 }
 
 /** `water`, which cannot be written. */
-export const heldAttribute: Attribute = {
-  name: 'water',
-  existName: 'water',
-  template: null,
-  label: 'Water',
-  group: 'food',
-  valueType: 'decimal',
-  wantedMode: null,
-  mode: 'guarded',
-  state: 'held',
-  createdByUs: false,
-  reacquired: false,
-  reason: 'not yours',
-  retryAt: null,
-};
+export const heldAttribute = readyAttribute('water', { state: 'held', reason: 'not yours' });

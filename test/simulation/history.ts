@@ -22,19 +22,11 @@ import { step, type Event } from '../../src/core/delivery/step.ts';
 import { DAY_MS, HOUR_MS, localDate, type EpochMs } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
 import { Books } from './books.ts';
+import { Clockwork } from './clockwork.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
 import { flatter, isOfJudging, misjudge } from './mutants.ts';
 import { Random } from './random.ts';
-import {
-  attributeOf,
-  SENSORS,
-  SETTINGS,
-  START,
-  type Incident,
-  type Scenario,
-  type Sensor,
-  type Verdict,
-} from './scenario.ts';
+import { attributeOf, SENSORS, SETTINGS, type Scenario, type Sensor, type Verdict } from './scenario.ts';
 
 /** Calls an hour: enough, few, and so few that a repair, or anything, has to wait for the next hour. */
 const BUDGETS = [300, 300, 10, 3, 2, 1] as const;
@@ -46,7 +38,7 @@ export function live(scenario: Scenario): Verdict {
   return new History(scenario).run();
 }
 
-class History {
+class History extends Clockwork {
   private readonly random: Random;
   private readonly exist: ExistModel;
   private account: Account = newAccount();
@@ -58,8 +50,6 @@ class History {
   private readonly sensors: Sensor[];
   /** Each edit is larger than all before it and all counts: no doubt can explain it. */
   private editAmount = 1_000_000_123;
-  private now = START;
-  private wakeAt: EpochMs | undefined = START;
   private calls = 0;
   private isHealed = false;
   private readonly faults: readonly [Fault, ...Fault[]];
@@ -69,10 +59,10 @@ class History {
   /** Items whose outcome was unknown. */
   private readonly doubted = new Set<string>();
   private readonly settings: Settings;
-  private readonly story: Incident[] = [];
   private settling: { readonly key: Key; readonly total: Units | string | undefined } | undefined;
 
-  constructor(private readonly scenario: Scenario) {
+  constructor(scenario: Scenario) {
+    super(scenario);
     this.random = new Random(scenario.seed);
     const callsPerHour = new Random(scenario.seed + 3_000_017).pick(BUDGETS);
     const settleMs = scenario.mutant === 'no-settle' ? 0 : SETTINGS.settleMs;
@@ -149,13 +139,6 @@ class History {
     return this.random.pick([500, 3_000, 60_000, 400_000, HOUR_MS, 9 * HOUR_MS]) * this.random.whole(1, 3);
   }
 
-  /** Tells the story; `false` where this is to be left out. */
-  private happens(name: string, text: string): boolean {
-    if (this.scenario.only && !this.scenario.only.has(name)) return false;
-    this.story.push({ name, text: `${new Date(this.now).toISOString()}  ${text}` });
-    return true;
-  }
-
   private contribute(event: number): void {
     const { random } = this;
     const sensor = this.sensors[random.whole(0, this.sensors.length - 1)];
@@ -180,11 +163,7 @@ class History {
       this.books.set(id, key, after, this.now);
       this.put(after);
     }
-    const flushAt = Math.max(
-      this.now + SETTINGS.lingerMs,
-      (this.account.lastFlushAt ?? 0) + SETTINGS.flushEveryMs,
-    );
-    if (this.wakeAt === undefined || flushAt < this.wakeAt) this.wakeAt = flushAt as EpochMs;
+    this.wakeToFlush(this.account);
   }
 
   private put(key: Key): void {
@@ -301,17 +280,7 @@ class History {
     this.settling = undefined;
   }
 
-  private passUntil(until: EpochMs): void {
-    for (let steps = 0; this.wakeAt !== undefined && this.wakeAt <= until; steps += 1) {
-      if (steps > 5_000) throw new Error(`seed ${this.scenario.seed}: the delivery never comes to rest`);
-      this.now = Math.max(this.now, this.wakeAt) as EpochMs;
-      this.wakeAt = undefined;
-      this.dispatch({ type: 'wake' });
-    }
-    this.now = Math.max(this.now, until) as EpochMs;
-  }
-
-  private dispatch(first: Event): void {
+  protected dispatch(first: Event): void {
     let event: Event | undefined = first;
     while (event) {
       this.exist.advance(this.now);
@@ -361,7 +330,7 @@ class History {
     const { mutant } = this.scenario;
     if (!decision.call) {
       this.save(decision);
-      this.wakeAt = earliest(this.wakeAt, decision.wakeAt);
+      this.wakeBy(decision.wakeAt);
       return undefined;
     }
     this.calls += 1;
@@ -420,9 +389,4 @@ class History {
     }
     return { seed: this.scenario.seed, deviations, calls: this.calls, held, story: this.story };
   }
-}
-
-function earliest(a: EpochMs | undefined, b: EpochMs | undefined): EpochMs | undefined {
-  if (a === undefined) return b;
-  return b === undefined ? a : (Math.min(a, b) as EpochMs);
 }

@@ -14,18 +14,10 @@ import { keyOf, newAccount, type Account, type Attribute, type Key } from '../..
 import { step, type Event } from '../../src/core/delivery/step.ts';
 import { DAY_MS, HOUR_MS, localDate, type EpochMs } from '../../src/core/time.ts';
 import type { Units } from '../../src/core/units.ts';
+import { Clockwork } from './clockwork.ts';
 import { ExistModel, FAULTS, type Fault } from './exist-model.ts';
 import { Random } from './random.ts';
-import {
-  attributeOf,
-  SENSORS,
-  SETTINGS,
-  START,
-  type Incident,
-  type Scenario,
-  type Sensor,
-  type Verdict,
-} from './scenario.ts';
+import { attributeOf, SENSORS, SETTINGS, type Scenario, type Sensor, type Verdict } from './scenario.ts';
 
 /** A life of a month takes a hundred. */
 const MOST_CALLS = 3_000;
@@ -57,7 +49,7 @@ export function liveRestored(scenario: Scenario): Verdict {
   return new RestoredHistory(scenario).run();
 }
 
-class RestoredHistory {
+class RestoredHistory extends Clockwork {
   private readonly random: Random;
   private readonly exist: ExistModel;
   private ledger: Ledger = { account: newAccount(), attributes: new Map(), keys: new Map() };
@@ -65,19 +57,17 @@ class RestoredHistory {
   private readonly sensors: readonly Sensor[];
   private readonly expected = new Map<string, Expected>();
   private readonly deviations: string[] = [];
-  private readonly story: Incident[] = [];
   private readonly faults: readonly Fault[];
   private readonly faultRate: number;
   /** The call after whose intent is on disk the copy is made; a later one never comes. */
   private readonly copyAtCall: number;
   private isRestored = false;
   private isHealed = false;
-  private now = START;
-  private wakeAt: EpochMs | undefined = START;
   private calls = 0;
   private settledCount = 0;
 
-  constructor(private readonly scenario: Scenario) {
+  constructor(scenario: Scenario) {
+    super(scenario);
     this.random = new Random(scenario.seed + 5_000_011);
     const { random } = this;
     const isShared = scenario.mode === 'shared';
@@ -129,12 +119,6 @@ class RestoredHistory {
     }
   }
 
-  private happens(name: string, text: string): boolean {
-    if (this.scenario.only && !this.scenario.only.has(name)) return false;
-    this.story.push({ name, text: `${new Date(this.now).toISOString()}  ${text}` });
-    return true;
-  }
-
   private contribute(incident: string): void {
     const { random } = this;
     const sensor = this.sensors[random.whole(0, this.sensors.length - 1)];
@@ -160,11 +144,7 @@ class RestoredHistory {
       else if (isSaid) expected.again = wanted;
       else if (!before?.held) this.expected.set(id, { value: wanted, counted: 0 });
     }
-    const flushAt = Math.max(
-      this.now + SETTINGS.lingerMs,
-      (this.ledger.account.lastFlushAt ?? 0) + SETTINGS.flushEveryMs,
-    );
-    if (this.wakeAt === undefined || flushAt < this.wakeAt) this.wakeAt = flushAt as EpochMs;
+    this.wakeToFlush(this.ledger.account);
   }
 
   private expectedOf(id: string): Expected {
@@ -174,7 +154,7 @@ class RestoredHistory {
   }
 
   private snapshot(): Ledger {
-    this.story.push({ name: 'copy', text: `${new Date(this.now).toISOString()}  a copy is made` });
+    this.tell('copy', 'a copy is made');
     const { account, attributes, keys } = this.ledger;
     return { account, attributes: new Map(attributes), keys: new Map(keys) };
   }
@@ -185,7 +165,7 @@ class RestoredHistory {
     this.now = (this.now + PUTTING_BACK_MS) as EpochMs;
     this.exist.advance(this.now);
     this.exist.catchUp();
-    this.story.push({ name: 'restore', text: `${new Date(this.now).toISOString()}  the copy is put back` });
+    this.tell('restore', 'the copy is put back');
     const { account, attributes, keys } = this.copy;
     const older = { reason: REASON, now: this.now, lastCallId: this.ledger.account.lastCallId };
     this.ledger =
@@ -249,17 +229,7 @@ class RestoredHistory {
     }
   }
 
-  private passUntil(until: EpochMs): void {
-    for (let steps = 0; this.wakeAt !== undefined && this.wakeAt <= until; steps += 1) {
-      if (steps > 5_000) throw new Error(`seed ${this.scenario.seed}: the delivery never comes to rest`);
-      this.now = Math.max(this.now, this.wakeAt) as EpochMs;
-      this.wakeAt = undefined;
-      this.dispatch({ type: 'wake' });
-    }
-    this.now = Math.max(this.now, until) as EpochMs;
-  }
-
-  private dispatch(first: Event): void {
+  protected dispatch(first: Event): void {
     for (let event: Event | undefined = first; event;) {
       this.exist.advance(this.now);
       const keys = new Map([...this.ledger.keys].filter(([, key]) => !key.closed));
@@ -272,8 +242,7 @@ class RestoredHistory {
   private carryOut(decision: Decision): Event | undefined {
     this.save(decision);
     if (!decision.call) {
-      const { wakeAt } = decision;
-      if (wakeAt !== undefined && (this.wakeAt === undefined || wakeAt < this.wakeAt)) this.wakeAt = wakeAt;
+      this.wakeBy(decision.wakeAt);
       return undefined;
     }
     this.calls += 1;

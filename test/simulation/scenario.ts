@@ -2,6 +2,7 @@
 import type { ValueType } from '../../src/core/attribute.ts';
 import type { Attribute, Mode, Settings } from '../../src/core/delivery/state.ts';
 import type { EpochMs } from '../../src/core/time.ts';
+import { readyAttribute } from '../core/delivery/bench.ts';
 import type { Fault } from './exist-model.ts';
 import type { JudgingMutant } from './mutants.ts';
 
@@ -75,19 +76,5 @@ export interface Scenario {
 
 /** As it is when all is well. */
 export function attributeOf({ name, valueType }: Sensor, mode: Mode): Attribute {
-  return {
-    name,
-    existName: name,
-    template: null,
-    label: name,
-    group: 'custom',
-    valueType,
-    wantedMode: mode,
-    mode,
-    state: 'ready',
-    createdByUs: mode === 'strict',
-    reacquired: false,
-    reason: null,
-    retryAt: null,
-  };
+  return readyAttribute(name, { valueType, wantedMode: mode, mode, createdByUs: mode === 'strict' });
 }

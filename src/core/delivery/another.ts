@@ -11,7 +11,8 @@
 import { add, formatUnits, subtract, type Units } from '../units.ts';
 import type { EpochMs } from '../time.ts';
 import type { Draft } from './draft.ts';
-import { missing } from './settlement.ts';
+import { land } from './flight.ts';
+import { dueRepair } from './settlement.ts';
 import type { Key, SumKey, ValueKey } from './state.ts';
 
 /** The one before was deleted: what of `key` was not surely in it is sent to the new one. */
@@ -21,9 +22,7 @@ export function goOnInNew(key: SumKey, now: EpochMs): void {
   forgetWhatStood(key, now);
   if (lacking !== 0 || inFlight !== 0) key.openSince ??= now;
   if (key.held || key.flight !== 'unknown') return;
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightAmount = 0 as Units;
+  land(key);
   // A request that comes late finds the new one by its name.
   key.doubt = Math.max(inFlight, 0) as Units;
 }
@@ -65,7 +64,7 @@ export function isStillAt(draft: Draft, attribute: string, name: string): boolea
 
 /** What was booked as applied although Exist did not show it: it is not booked any more. */
 function takeBackLacking(key: SumKey): Units {
-  const lacking = Math.max(0, key.fixed ? 0 : missing(key)) as Units;
+  const lacking = dueRepair(key);
   key.ours = subtract(key.ours, lacking);
   return lacking;
 }
@@ -89,11 +88,8 @@ function writeElsewhere(key: ValueKey, now: EpochMs): void {
   key.seenAt = null;
   key.based = false;
   if (key.flight === 'sending') return;
-  key.flight = 'none';
-  key.flightSince = null;
   key.dropped = add(key.dropped, key.flightAmount);
-  key.flightAmount = 0 as Units;
-  key.flightValue = null;
+  land(key);
   if (isOpen) key.openSince ??= now;
   // It is in the one before. Whatever is said of the day from now on opens it again.
   else if (!key.held) key.closed = true;

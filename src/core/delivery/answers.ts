@@ -9,6 +9,7 @@ import type { EpochMs } from '../time.ts';
 import { add, subtract, type Units } from '../units.ts';
 import { holdElsewhere, isStillAt } from './another.ts';
 import type { Draft } from './draft.ts';
+import { land } from './flight.ts';
 import { followUp, judgeSum, judgeValue, type Moment, type Remark } from './judge.ts';
 import { findInRead, loseAttribute, loseOwnership, missFromRead } from './ownership.ts';
 import { followUpAt } from './pace.ts';
@@ -49,14 +50,6 @@ function reopen(draft: Draft, item: WriteItem): void {
 /** What an `increment` carried has been written over since. */
 function isVoid(key: Key): boolean {
   return key.kind === 'value' || key.fixed?.by === 'mapping';
-}
-
-/** Whatever became of it, nothing of the key is on its way any more. */
-function land(key: Key): void {
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightAmount = 0 as Units;
-  key.flightValue = null;
 }
 
 /** Nobody knows what the call changed: its items rest, then they are read back. */

@@ -30,6 +30,7 @@
  */
 import { add, formatUnits, subtract, type Units } from '../units.ts';
 import type { EpochMs } from '../time.ts';
+import { land } from './flight.ts';
 import type { Fixed, Mode, SumKey, ValueKey } from './state.ts';
 import { FOLLOW_UPS, followUpAt } from './pace.ts';
 
@@ -56,7 +57,7 @@ export function judgeSum(key: SumKey, mode: Mode, shown: Units | null, at: Momen
     // What is booked as ours stands there already, where the base had to be read anew; so does what was in doubt.
     if (key.flight === 'unknown') {
       key.ours = add(key.ours, key.flightAmount);
-      land(key, at, key.flightAmount);
+      comeToRest(key, at, key.flightAmount);
     }
     key.base = subtract(value, key.ours);
     return undefined;
@@ -75,7 +76,7 @@ function insist(
   if (key.flight === 'unknown') {
     // What was in flight when a mapping wrote the day whole is in that value.
     key.dropped = add(key.dropped, key.flightAmount);
-    land(key, at, key.flightAmount);
+    comeToRest(key, at, key.flightAmount);
   }
   key.base = subtract(total, key.ours);
   key.repair = true;
@@ -99,7 +100,7 @@ function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remar
     if (excess !== amount && excess !== 0) return conflict(key, value, now);
     if (excess === amount) key.ours = add(key.ours, amount);
     else key.openSince = now;
-    land(key, at);
+    comeToRest(key, at);
     return excess === amount
       ? `the call of unknown outcome was applied: Exist shows ${formatUnits(value)}`
       : `the call of unknown outcome was not applied: ${formatUnits(amount)} will be sent again`;
@@ -107,19 +108,16 @@ function settleUnknown(key: SumKey, mode: Mode, value: Units, at: Moment): Remar
   if (mode === 'guarded' && excess > key.doubt + Math.max(amount, 0)) return conflict(key, value, now);
   key.ours = add(key.ours, amount);
   key.repair = value !== add(base, key.ours);
-  land(key, at, amount);
+  comeToRest(key, at, amount);
   return key.repair
     ? `after a call of unknown outcome Exist shows ${formatUnits(value)} instead of ${formatUnits(add(base, key.ours))}: setting it right`
     : `the call of unknown outcome was applied: Exist shows ${formatUnits(value)}`;
 }
 
 /** @param doubtful what may have been applied, or be applied yet */
-function land(key: SumKey, at: Moment, doubtful = 0): void {
+function comeToRest(key: SumKey, at: Moment, doubtful = 0): void {
   key.doubt = add(key.doubt, Math.max(doubtful, 0) as Units);
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightAmount = 0 as Units;
-  key.flightValue = null;
+  land(key);
   followUp(key, at);
 }
 
@@ -232,10 +230,7 @@ function settleValue(
   if (mode === 'shared' && !isKnown) return holdValue(key, shown, at.now);
   // An amount that was in flight when the mapping went over to values is in the value.
   key.dropped = add(key.dropped, key.flightAmount);
-  key.flight = 'none';
-  key.flightSince = null;
-  key.flightAmount = 0 as Units;
-  key.flightValue = null;
+  land(key);
   key.based = true;
   followUp(key, at);
   if (isApplied || shown === key.wanted) {

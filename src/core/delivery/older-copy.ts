@@ -10,7 +10,7 @@
 import { add, subtract, type Units } from '../units.ts';
 import type { EpochMs } from '../time.ts';
 import { unsent } from './plan.ts';
-import { missing } from './settlement.ts';
+import { dueRepair } from './settlement.ts';
 import type { Account, Attribute, Key } from './state.ts';
 
 export interface OlderCopy {
@@ -25,7 +25,8 @@ export interface OlderCopy {
 export function holdOpen(key: Key, attribute: Attribute | undefined, { reason, now }: OlderCopy): Key {
   const after = forgetWhatStood(key);
   const inFlight = key.kind === 'sum' ? key.flightAmount : 0;
-  const repair = dueRepair(key);
+  // What was to be set right at Exist: whether it was since, nobody knows.
+  const repair = key.kind === 'sum' ? dueRepair(key) : (0 as Units);
   const amount =
     key.kind === 'sum' ? add(add(unsent(key, attribute), key.flightAmount), repair) : (0 as Units);
   // What is held already stays as it is, where all of it is what its settling knows.
@@ -65,9 +66,4 @@ function forgetWhatStood<K extends Key>(key: K): K {
   if (forgotten.kind === 'value')
     return { ...forgotten, delivered: null, adopted: null, doubted: false, based: false };
   return { ...forgotten, base: null, doubt: 0 as Units, repair: false, repairs: 0 };
-}
-
-/** What was booked as applied and was to be set right at Exist: whether it was since, nobody knows. */
-function dueRepair(key: Key): Units {
-  return Math.max(0, key.kind === 'value' || key.fixed ? 0 : missing(key)) as Units;
 }

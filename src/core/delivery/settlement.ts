@@ -155,9 +155,14 @@ function decidesAll({ held, repair, flightAmount }: Readonly<SumKey>): boolean {
 }
 
 /** By how much Exist showed less than the ledger's total, where it would not be set right. */
-export function missing(key: Readonly<SumKey>): Units {
+function missing(key: Readonly<SumKey>): Units {
   if (!key.repair || key.base === null) return 0 as Units;
   return subtract(add(key.base, key.ours), key.seen ?? (0 as Units));
+}
+
+/** What is booked as applied and is to be set right at Exist, where the total is the ledger's own: never below 0. */
+export function dueRepair(key: Readonly<SumKey>): Units {
+  return Math.max(0, key.fixed ? 0 : missing(key)) as Units;
 }
 
 function settleSum(draft: Draft, key: SumKey, how: OfDay['how'], total: Units | string | undefined): string {

@@ -42,6 +42,26 @@ export const seenAs = (name: string): AttributeSeen => ({
   manual: false,
 });
 
+/** One that Exist has, guarded, unless `more` says otherwise. */
+export function readyAttribute(name: string, more: Partial<Attribute> = {}): Attribute {
+  return {
+    name,
+    existName: name,
+    template: null,
+    label: name,
+    group: 'custom',
+    valueType: 'decimal',
+    wantedMode: null,
+    mode: 'guarded',
+    state: 'ready',
+    createdByUs: false,
+    reacquired: false,
+    reason: null,
+    retryAt: null,
+    ...more,
+  };
+}
+
 export class Bench {
   account: Account = { ...newAccount(), ownedPage: null };
   readonly attributes = new Map<string, Attribute>();
@@ -51,22 +71,7 @@ export class Bench {
   constructor(private readonly settings: Settings = SETTINGS) {}
 
   attribute(name: string, more: Partial<Attribute> = {}): this {
-    this.attributes.set(name, {
-      name,
-      existName: name,
-      template: null,
-      label: name,
-      group: 'custom',
-      valueType: 'decimal',
-      wantedMode: null,
-      mode: 'guarded',
-      state: 'ready',
-      createdByUs: false,
-      reacquired: false,
-      reason: null,
-      retryAt: null,
-      ...more,
-    });
+    this.attributes.set(name, readyAttribute(name, more));
     return this;
   }
 
